@@ -1,0 +1,1 @@
+"""The machine: it moves batches, and knows no connector, transform or route."""

@@ -1,0 +1,97 @@
+"""Where batches come from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import polars as pl
+
+from hub.contracts.batch import Batch, Header
+from hub.contracts.errors import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One delivery of a feed (到达), numbered per item by the state database when it is first seen.
+
+    `landed` is the content address (sha256 hex of the raw bytes). `settled` is how many ordinals are settled already: reading goes on there,
+    at byte `resume_at`. `duplicate` says that the feed has settled this content before: there is nothing to read.
+    `released` says that a person let it pass its limits. `cut` is the evidence kept by the reader (encoding, dialect, heading), so that the
+    same bytes are cut the same way again; empty until `Intake.keep_cut`.
+    """
+
+    feed: str
+    item: str
+    number: int
+    name: str
+    landed: str
+    size: int
+    generation: int = 0
+    duplicate: bool = False
+    settled: int = 0
+    resume_at: int = 0
+    resume_line: int = 1
+    released: bool = False
+    finished: bool = False  # every row was offered and settled before; only tidying up is left
+    refused: bool = False  # a person refused it, or it could not be read
+    cut: dict[str, Any] = field(default_factory=dict)
+
+
+class Intake(Protocol):
+    """What the hub offers a source: landing, numbering and identity. Safe to call again after a crash at any point."""
+
+    async def receive(self, name: str, content: Path | bytes) -> Arrival:
+        """Land the bytes durably (content-addressed, compressed, sealed, fsynced) and number them.
+
+        Calling it again for the same claimed file gives the same arrival with `settled` and `finished` up to date.
+        Raises `Unavailable` on a full disk.
+        """
+
+    def open(self, landed: str) -> BinaryIO:
+        """The landed bytes as a seekable plain stream; blocking, so use it in a worker thread."""
+
+    async def keep_cut(self, arrival: Arrival, cut: dict[str, Any]) -> Arrival:
+        """Record how this arrival is cut (JSON-able), before its first batch is offered."""
+
+    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes) -> Header:
+        """Header of one batch; its id is a keyed hash over feed, arrival, first ordinal, raw bytes and generation."""
+
+    async def finished(self, arrival: Arrival) -> None:
+        """Every row of this arrival was offered and settled."""
+
+    async def refused(self, arrival: Arrival, error: Rejected) -> None:
+        """The whole arrival cannot be accepted (F-codes). Kept in the ledger with its reason; rows settled before stay."""
+
+
+class Source(Protocol):
+    """Offers everything the other side has, in order.
+
+    Being resumed after a `yield` means that the batch is settled: only then may the source forget it, move the file, ack the message.
+    Being closed instead means that it will be offered again. Do not yield inside a timeout or task group; consume with `aclosing`.
+    `athrow(Rejected)` at a `yield` means that the whole arrival is refused (its heading does not fit, say): the source puts it aside and goes on.
+    Raises only the three errors.
+    """
+
+    def batches(self) -> AsyncGenerator[Batch, None]:
+        """Everything new since last time, oldest first; ends when the other side has no more for now."""
+
+    def ahead(self, header: Header, rows: int) -> AsyncIterator[pl.DataFrame]:
+        """Frames of the first `rows` rows of the arrival that `header` starts, for testing limits before anything is published."""
+
+    async def again(self, header: Header, cut: dict[str, Any]) -> Batch:
+        """The very same batch again, from landing, by its recorded cut."""
+
+    async def wake(self) -> None:
+        """Return when there may be something new (a hint only; the scan is the truth). May wait for ever."""
+
+    async def next_ready(self) -> float | None:
+        """Seconds until something that is not finished yet may be ready (a quiet period); None when nothing is pending."""
+
+    async def close(self) -> None:
+        """Release what is held open."""
+
+
+Opener = Callable[[], BinaryIO]
