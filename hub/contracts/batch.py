@@ -106,25 +106,6 @@ class Header:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A frame and its header.
-
-    At intake every column but `ORDINAL` and `LINE` is text, exactly as the agency wrote it, under the agency's own headings.
-    After mapping the columns are the item's identifiers, typed.
-    """
-
-    header: Header
-    frame: pl.DataFrame
-
-    def __len__(self) -> int:
-        return self.frame.height
-
-    def with_frame(self, frame: pl.DataFrame) -> Batch:
-        """The same batch with other rows or columns."""
-        return replace(self, frame=frame)
-
-
 # Rows that were refused: one row per refused record (its first and gravest reason).
 REFUSED_SCHEMA: dict[str, Any] = {
     ORDINAL: pl.Int64,
@@ -139,13 +120,41 @@ def none_refused() -> pl.DataFrame:
     return pl.DataFrame(schema=REFUSED_SCHEMA)
 
 
+def none_filtered() -> pl.Series:
+    """An empty series of filtered ordinals."""
+    return pl.Series(ORDINAL, [], dtype=pl.Int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A frame and its header.
+
+    At intake every column but `ORDINAL` and `LINE` is text, exactly as the agency wrote it, under the agency's own headings.
+    After mapping the columns are the item's identifiers, typed.
+    `frame` holds the rows that could be read; `refused` those that could not (R100: not as many cells as headings) and `filtered` the
+    ordinals of rows that are no records (a heading repeated, trailing totals). `header.rows` counts all three.
+    """
+
+    header: Header
+    frame: pl.DataFrame
+    refused: pl.DataFrame = field(default_factory=none_refused)
+    filtered: pl.Series = field(default_factory=none_filtered)
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def with_frame(self, frame: pl.DataFrame) -> Batch:
+        """The same batch with other rows or columns."""
+        return replace(self, frame=frame)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What a collect step makes of a batch: passed rows, refused rows, ordinals filtered out, warnings counted by code."""
 
     passed: Batch
     refused: pl.DataFrame = field(default_factory=none_refused)
-    filtered: pl.Series = field(default_factory=lambda: pl.Series(ORDINAL, [], dtype=pl.Int64))
+    filtered: pl.Series = field(default_factory=none_filtered)
     warned: Mapping[str, int] = field(default_factory=dict)
 
 
