@@ -1,0 +1,1 @@
+"""Formats: bytes in, frames out, and back."""

@@ -1,0 +1,186 @@
+"""Delimited text in blocks: cut at line ends, decoded strictly, parsed column by column, every row accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+
+from connectors.formats import records
+from connectors.formats.cut import CsvFormat, Cut, examine
+from connectors.formats.window import Mask, Window, read_exactly, window_of, windows
+from hub.contracts.batch import LINE, ORDINAL, REFUSED_SCHEMA, none_refused
+from hub.contracts.errors import Rejected
+
+ROWS = 50_000
+BYTES = 16 << 20
+
+__all__ = ["Block", "CsvFormat", "CsvReader", "Cut"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of bytes `start` to `end` of a file: `rows` ordinals from `first`, each in `frame`, `refused` or `filtered`.
+
+    `frame` has ORDINAL, LINE and a text column per title; `refused` follows REFUSED_SCHEMA with code R100; `filtered` holds ordinals.
+    """
+
+    frame: pl.DataFrame
+    refused: pl.DataFrame
+    filtered: pl.Series
+    start: int
+    end: int
+    line: int
+    next_line: int
+    first: int
+    rows: int
+    raw: bytes
+
+
+class CsvReader:
+    """Reads delimited text of one feed. `known` are the item's headings, normalised; they find the heading line and the dialect."""
+
+    def __init__(self, options: CsvFormat, known: frozenset[str]) -> None:
+        self._options = options
+        self._known = known
+
+    def examine(self, stream: BinaryIO, size: int) -> Cut:
+        """How the file is cut; see `connectors.formats.cut.examine` for the reasons to refuse it."""
+        return examine(stream, size, self._options, self._known)
+
+    def blocks(self, stream: BinaryIO, cut: Cut, *, start: int, line: int, first: int, rows: int = ROWS, size: int = BYTES) -> Iterator[Block]:
+        """Blocks of at most `rows` lines and about `size` bytes, from byte `start` on, which is line `line` and ordinal `first`.
+
+        Raises `Rejected` F002 (undecodable, NUL) and F003 (a line over 8 MiB) when it gets there.
+        """
+        for window in windows(stream, cut, start=start, line=line, rows=rows, size=size):
+            block = _block(window, _sort(window, cut), cut, first)
+            first += block.rows
+            if block.rows:
+                yield block
+
+    def block(self, stream: BinaryIO, cut: Cut, *, start: int, end: int, line: int, first: int) -> Block:
+        """The very same block again. Raises `Rejected` where the stream is shorter than it was."""
+        window = window_of(read_exactly(stream, start, end), cut, start=start, line=line, final=True)
+        return _block(window, _sort(window, cut), cut, first)
+
+    def count(self, stream: BinaryIO, cut: Cut) -> int:
+        """Records of the whole file without parsing them; closing totals and empty rows are none."""
+        rows = 0
+        for window in windows(stream, cut, start=cut.start, line=cut.line, rows=ROWS, size=BYTES):
+            kept = _sort(window, cut)
+            rows += int((kept.filled & ~kept.filtered).sum())
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What each record of a window is, as masks over the layout: `filled` ones are rows, of which some are `filtered`; `whole` ones fit the heading."""
+
+    filled: Mask
+    filtered: Mask
+    whole: Mask
+
+
+def _sort(window: Window, cut: Cut) -> _Kept:
+    layout, codes, wanted = window.layout, np.frombuffer(window.text, np.uint8), len(cut.titles)
+    if not len(layout.starts):
+        return _Kept(*(np.zeros(0, np.bool_) for _ in range(3)))
+    last = np.maximum(layout.ends - 1, 0)
+    last = np.where((codes[last] == records.RETURN) & (layout.ends > layout.starts), last - 1, last)
+    width = last + 1 - layout.starts
+    filled = width > 0
+    if wanted > 1:
+        for i in np.flatnonzero(filled & (layout.cells == 1) & (width < 256) & (codes[layout.starts] <= 32)):
+            filled[i] = not window.text[layout.starts[i] : layout.ends[i]].isspace()
+    closing = layout.lines >= window.lines_before(cut.tail, cut.encoding)
+    hollow = (width == layout.cells - 1) & (wanted > 1)
+    surplus = (layout.cells == wanted + 1) & (codes[np.maximum(last, 0)] == window.delimiter)
+    return _Kept(filled, filled & (closing | hollow), (layout.cells == wanted) | surplus)
+
+
+def _block(window: Window, kept: _Kept, cut: Cut, first: int) -> Block:
+    filled = kept.filled
+    ordinals = first + np.cumsum(filled) - 1
+    good = filled & kept.whole & ~kept.filtered
+    frame = _parse(window, good, cut).with_columns(
+        pl.Series(ORDINAL, ordinals[good], dtype=pl.Int64), pl.Series(LINE, window.line + window.layout.lines[good], dtype=pl.Int64)
+    )
+    frame = frame.select(ORDINAL, LINE, pl.exclude(ORDINAL, LINE))
+    headings = frame.select(_is_heading(cut)).to_series() if frame.height else pl.Series([], dtype=pl.Boolean)
+    filtered = pl.Series(ORDINAL, ordinals[kept.filtered], dtype=pl.Int64)
+    if headings.any():
+        filtered = filtered.append(frame.filter(headings)[ORDINAL]).sort()
+        frame = frame.filter(~headings)
+    return Block(
+        frame,
+        _refused(window, filled & ~kept.whole & ~kept.filtered, ordinals, cut),
+        filtered,
+        window.start,
+        window.start + len(window.raw),
+        window.line,
+        window.line + window.layout.used_lines,
+        first,
+        int(filled.sum()),
+        window.raw,
+    )
+
+
+def _parse(window: Window, good: Mask, cut: Cut) -> pl.DataFrame:
+    """The good records as text columns. Quotation marks are looked at only where there are any."""
+    schema = dict.fromkeys(cut.names, pl.String())
+    text = window.text if good.all() else _picked(window, good)
+    if not text:
+        return pl.DataFrame(schema=schema)
+    quoted = cut.quote and b'"' in text
+    frame = pl.read_csv(
+        text if text.endswith(b"\n") else text.removesuffix(b"\r") + b"\n",
+        separator=chr(window.delimiter),
+        has_header=False,
+        schema=schema,
+        quote_char='"' if quoted else None,
+        extra_columns="ignore",
+    )
+    if frame.height != int(good.sum()):
+        raise Rejected(f"lines {window.line} to {window.line + window.layout.used_lines} cannot be told apart reliably", hint="report this file", code="F001")
+    if quoted:
+        frame = frame.select(pl.when(pl.all() != "").then(pl.all()))
+    if len(cut.delimiter) > 1 and quoted:
+        frame = frame.select(pl.all().str.replace_all(chr(window.delimiter), cut.delimiter, literal=True))
+    return frame
+
+
+def _picked(window: Window, good: Mask) -> bytes:
+    """Text of the good records only, joined from runs of neighbours."""
+    edges = np.diff(np.concatenate(([0], good.astype(np.int8), [0])))
+    bounds = np.append(window.layout.starts, len(window.text))
+    runs = zip(bounds[np.flatnonzero(edges == 1)].tolist(), bounds[np.flatnonzero(edges == -1)].tolist(), strict=True)
+    return b"".join(window.text[begin:end] for begin, end in runs)
+
+
+def _is_heading(cut: Cut) -> pl.Expr:
+    """Rows that repeat the heading line."""
+    named = [(name, title) for name, title in zip(cut.names, cut.titles, strict=True) if title]
+    return pl.all_horizontal(pl.col(name).str.strip_chars() == title for name, title in named).fill_null(False) if named else pl.lit(False)
+
+
+def _refused(window: Window, bad: Mask, ordinals: records.Offsets, cut: Cut) -> pl.DataFrame:
+    if not bad.any():
+        return none_refused()
+    layout = window.layout
+    open_end = (layout.ends == len(window.text)) & (window.start + len(window.raw) == cut.size)
+    line, cells = pl.col("line").cast(pl.String), pl.col("cells").cast(pl.String)
+    rows = pl.DataFrame({ORDINAL: ordinals[bad], "line": window.line + layout.lines[bad], "cells": layout.cells[bad], "open": open_end[bad]})
+    reason = (
+        pl.when(pl.col("cells") == records.STRAY)
+        .then(pl.format("第 {} 行引号位置不对 · line {}: a quotation mark inside a cell or never closed", line, line))
+        .when(pl.col("open") & (pl.col("cells") < len(cut.titles)))
+        .then(pl.format("第 {} 行不完整，文件在此中断 · line {}: the file breaks off inside this line", line, line))
+        .otherwise(
+            pl.format(f"第 {{}} 行有 {{}} 列，标题有 {len(cut.titles)} 列 · line {{}}: {{}} cells, {len(cut.titles)} headings", line, cells, line, cells)
+        )
+    )
+    return rows.select(ORDINAL, pl.lit("R100").alias("code"), pl.lit("").alias("field"), reason.alias("reason")).cast(REFUSED_SCHEMA)

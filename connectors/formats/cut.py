@@ -1,0 +1,292 @@
+"""How a delimited file is cut (encoding, dialect, heading): found once, kept as evidence, so that the same bytes are always cut the same way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, BinaryIO, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from connectors.formats import charset, records
+from connectors.formats.charset import Charset
+from hub.contracts.endpoint import EndpointConfig
+from hub.contracts.errors import Rejected
+from hub.contracts.headings import normalise_heading
+
+DELIMITERS = (",", "\t", "|", "^", ";", "\x1b", "@|@", "||")
+BARE = ("|", "^", "\x1b", "@|@", "||")  # dialects that are usually written without quoting
+ALIASES = {"gbk": "gb18030", "utf-16": "utf-16-le"}
+SAMPLE = 1 << 20
+MAX_LINE = 8 << 20
+MAX_COLUMNS = 2_000
+TAIL = 64 << 10
+HEADING_DEPTH = 20  # a heading further down than this is not looked for
+TOTALS = ("合计", "总计", "小计", "共计", "制表人", "填表人", "填报人", "审核人", "制表日期", "填表日期")
+TEMPLATE_HINT = "use the standard template, or map the agency's headings in the feed's `map:`"
+
+
+def _delimiter(value: str) -> str:
+    if not 1 <= len(value) <= 8 and value != "auto":
+        raise ValueError("a delimiter has 1 to 8 characters")
+    if any(c in value for c in '\r\n"') or not value.isascii():
+        raise ValueError("a delimiter holds no line end, no quotation mark and only ASCII")
+    return value
+
+
+class CsvFormat(EndpointConfig):
+    """Delimited text. Everything is found by itself unless it is named here."""
+
+    encoding: Literal["auto", "utf-8", "gb18030", "gbk", "utf-16", "utf-16-le", "utf-16-be"] = Field(
+        "auto", description="Character set; gbk is read as GB 18030."
+    )
+    delimiter: Annotated[str, AfterValidator(_delimiter)] = Field("auto", description='One or more characters between cells, "\\t" for a tab, "\\e" for 0x1B.')
+    quote: Literal["auto", '"', "none"] = Field("auto", description="Whether cells may be quoted (RFC 4180).")
+    header: bool = Field(True, description="Whether a line names the columns; without one, `columns` does.")
+    columns: tuple[str, ...] = Field((), description="Headings of a file that has none of its own.")
+    skip: int = Field(0, ge=0, le=1000, description="Lines to pass over before the heading.")
+    totals: tuple[str, ...] = Field(TOTALS, description="First cell of the closing lines that are no records.")
+
+    @model_validator(mode="after")
+    def _columns_named(self) -> Self:
+        if self.header == bool(self.columns):
+            raise ValueError("name `columns` if and only if `header: false`")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Evidence of how a file is cut. Rows begin at byte `start` (line `line`); from byte `tail` on only totals follow. `titles` are as written."""
+
+    encoding: str
+    basis: str  # why this encoding
+    mark: int  # bytes of the byte order mark
+    delimiter: str
+    quote: bool
+    titles: tuple[str, ...]
+    matched: int  # how many titles the item knows
+    start: int
+    line: int
+    tail: int
+    size: int
+
+    def to_wire(self) -> dict[str, Any]:
+        """JSON-able evidence for the ledger."""
+        return asdict(self) | {"titles": list(self.titles)}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """Inverse of `to_wire`."""
+        return cls(**{**wire, "titles": tuple(wire["titles"])})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Titles as column names: empty ones numbered, repeated ones numbered, none that looks like a working column of the hub."""
+        names: list[str] = []
+        for position, title in enumerate(self.titles, 1):
+            name = title.strip().lstrip("_") or f"column_{position}"
+            while name in names:
+                name = f"{name}_{position}"
+            names.append(name)
+        return tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    score: tuple[int, int, int]  # titles known, evenness, columns
+    encoding: Charset
+    delimiter: str
+    quote: bool
+    titles: tuple[str, ...]
+    start: int
+    line: int
+
+
+def examine(stream: BinaryIO, size: int, options: CsvFormat, known: frozenset[str]) -> Cut:
+    """Find out how a file is cut. `known` are the item's headings, normalised.
+
+    Raises `Rejected`: F001 (no line ends), F002 (no text in that encoding), F003 (a line over 8 MiB), F005 (no data row), F006 (heading unknown or
+    more than 2,000 columns).
+    """
+    if size == 0:
+        raise Rejected("the file is empty", hint="ask the agency to send it again", code="F005")
+    sample = _sample(stream, size)
+    heading = max((h for c in _charsets(stream, sample, size, options) for h in _headings(sample, c, options, known)), key=lambda h: h.score, default=None)
+    if heading is None:
+        raise Rejected("the file holds no data row", hint="an empty delivery needs no file; otherwise ask the agency to send it again", code="F005")
+    _check_heading(heading, options, known)
+    tail = _tail(stream, size, heading, options)
+    if tail <= heading.start or heading.start >= size:
+        raise Rejected("the file has a heading and no data row", hint="an empty delivery needs no file; otherwise ask the agency to send it again", code="F005")
+    return Cut(
+        heading.encoding.encoding,
+        heading.encoding.basis,
+        heading.encoding.mark,
+        heading.delimiter,
+        heading.quote,
+        heading.titles,
+        heading.score[0],
+        heading.start,
+        heading.line,
+        tail,
+        size,
+    )
+
+
+def _check_heading(heading: _Heading, options: CsvFormat, known: frozenset[str]) -> None:
+    if len(heading.titles) > MAX_COLUMNS:
+        raise Rejected(f"line {heading.line - 1}: {len(heading.titles)} columns, more than {MAX_COLUMNS}", hint=TEMPLATE_HINT, code="F006")
+    if options.header and known and heading.score[0] == 0:
+        raise Rejected(f"none of the first {HEADING_DEPTH} lines holds a heading that the item knows", hint=TEMPLATE_HINT, code="F006")
+
+
+def _sample(stream: BinaryIO, size: int) -> bytes:
+    """The first MiB, or more where the first line is longer, ending at a newline or at the end of the file."""
+    stream.seek(0)
+    sample = stream.read(SAMPLE)
+    while b"\n" not in sample and len(sample) < size:
+        if len(sample) > MAX_LINE:
+            raise too_long(1)
+        sample += stream.read(SAMPLE)
+    if b"\n" not in sample and b"\r" in sample[:-1]:
+        raise Rejected("lines end in CR alone", hint="ask for line ends CR LF or LF", code="F001")
+    return sample
+
+
+def too_long(line: int) -> Rejected:
+    """The error for a line that cannot be a record."""
+    return Rejected(f"line {line} is longer than {MAX_LINE >> 20} MiB", hint="the line ends are missing, or this is no delimited text", code="F003")
+
+
+def _whole_lines(sample: bytes, encoding: str, size: int) -> bytes:
+    ends = charset.line_ends(sample, encoding)
+    return sample if len(sample) >= size or not len(ends) else sample[: int(ends[-1])]
+
+
+def _charsets(stream: BinaryIO, sample: bytes, size: int, options: CsvFormat) -> list[Charset]:
+    """Encodings that the file may be in: mark, declared, else strict UTF-8, else strict GB 18030. A declared one is tried as it is."""
+    marked = charset.marked(sample)
+    if options.encoding != "auto":
+        return [_declared(options.encoding, marked)]
+    if marked is not None:
+        return [marked]
+    lines = _foreign(stream, sample, size)
+    if lines.isascii():
+        return [Charset("utf-8", 0, "ASCII throughout")]
+    found = [Charset(e, 0, f"strict {e}, no mark") for e in ("utf-8", "gb18030") if charset.is_text(lines, e)]
+    return found or [Charset("utf-8" if _mostly_utf8(lines) else "gb18030", 0, "neither fits")]
+
+
+def _declared(encoding: str, marked: Charset | None) -> Charset:
+    name = ALIASES.get(encoding, encoding)
+    if marked is None:
+        return Charset(name, 0, "declared")
+    if encoding != "utf-16" and marked.encoding != name:
+        raise Rejected(f"declared {encoding}, but the file starts with {marked.basis} ({marked.encoding})", hint="correct `encoding`", code="F002")
+    return Charset(marked.encoding, marked.mark, f"declared, {marked.basis}")
+
+
+def _foreign(stream: BinaryIO, sample: bytes, size: int) -> bytes:
+    """Whole lines holding the first characters beyond ASCII; the sample where there are none."""
+    lines = _whole_lines(sample, "utf-8", size)
+    if not lines.isascii() or len(sample) >= size:
+        return lines
+    stream.seek(len(lines))
+    rest = b""
+    while piece := stream.read(SAMPLE):
+        rest = rest[rest.rfind(b"\n") + 1 :][-MAX_LINE:] + piece
+        if not piece.isascii():
+            return rest[: rest.rfind(b"\n") + 1 or None] if len(piece) == SAMPLE else rest
+    return lines
+
+
+def _mostly_utf8(lines: bytes) -> bool:
+    return len(lines.decode("utf-8", "ignore")) >= len(lines.decode("gb18030", "ignore"))
+
+
+def _headings(sample: bytes, found: Charset, options: CsvFormat, known: frozenset[str]) -> Iterator[_Heading]:
+    raw = _whole_lines(sample, found.encoding, sample_size(sample))[found.mark :]
+    ends = charset.line_ends(raw, found.encoding)
+    text = charset.to_utf8(raw, found.encoding, start=found.mark)
+    for delimiter in DELIMITERS if options.delimiter == "auto" else (options.delimiter.replace("\\e", "\x1b"),):
+        yield from _headings_by(text, ends, found, delimiter, options, known)
+
+
+def sample_size(sample: bytes) -> int:
+    """A sample that ends at its last newline counts as whole: what follows belongs to later blocks."""
+    return len(sample) if len(sample) < SAMPLE else len(sample) + 1
+
+
+def _headings_by(text: bytes, ends: records.Offsets, found: Charset, delimiter: str, options: CsvFormat, known: frozenset[str]) -> Iterator[_Heading]:
+    """Candidate headings among the first lines under one delimiter."""
+    single, joined = single_delimiter(text, delimiter)
+    quote = _quotes(joined, single, delimiter, options)
+    begin = _after_lines(joined, options.skip)
+    layout = records.lay_out(joined[begin:], single, quote=quote, final=True)
+    seen = 0
+    for i in range(min(len(layout.starts), 10 * HEADING_DEPTH)):
+        cells = records.split(joined[begin + int(layout.starts[i]) : begin + int(layout.ends[i])], single, quote=quote)
+        if not any(c.strip() for c in cells):
+            continue
+        titles = tuple(c.strip("\r\n\t \ufeff") for c in cells)
+        matched = len({n for n in map(normalise_heading, titles if options.header else options.columns) if n in known})
+        even = int((layout.cells[i : i + 50] == len(cells)).sum())
+        after = options.skip + (int(layout.lines[i + 1]) if i + 1 < len(layout.lines) else layout.used_lines)
+        line = after if options.header else options.skip + int(layout.lines[i])
+        start = found.mark + (int(ends[line - 1]) if 0 < line <= len(ends) else 0 if line == 0 else int(1 << 62))
+        names = titles if options.header else options.columns
+        score = (matched if options.header else int(len(cells) == len(options.columns)), even * min(len(cells) - 1, 1), len(cells) - i)
+        yield _Heading(score, found, delimiter, quote, names, start, line + 1)
+        seen += 1
+        if seen == HEADING_DEPTH or not options.header:
+            return
+
+
+def single_delimiter(text: bytes, delimiter: str) -> tuple[int, bytes]:
+    """The delimiter as one byte, and the text with it: longer ones are replaced by a control character that the text does not hold."""
+    if len(delimiter) == 1:
+        return ord(delimiter), text
+    free = next(c for c in range(0x1F, 0, -1) if c not in (9, 10, 13) and bytes([c]) not in text)
+    return free, text.replace(delimiter.encode(), bytes([free]))
+
+
+def _after_lines(text: bytes, lines: int) -> int:
+    position = 0
+    for _ in range(lines):
+        position = text.find(b"\n", position) + 1 or len(text)
+    return position
+
+
+def _quotes(text: bytes, delimiter: int, written: str, options: CsvFormat) -> bool:
+    """Whether cells are quoted: where it is left open, bare dialects are quoted only if some cell is quoted and no mark is stray."""
+    if options.quote != "auto":
+        return options.quote == '"'
+    if b'"' not in text:
+        return written not in BARE
+    mark = re.escape(bytes([delimiter]))
+    quoted = re.search(rb'(?:^|%b)"[^"\n]*"(?:%b|\r?$)' % (mark, mark), text, re.MULTILINE)
+    return quoted is not None
+
+
+def _tail(stream: BinaryIO, size: int, heading: _Heading, options: CsvFormat) -> int:
+    """Byte where the closing lines begin that are no records (totals, who filled it in); `size` where there are none."""
+    encoding = heading.encoding.encoding
+    begin = max(heading.start, size - TAIL)
+    begin -= (begin - heading.start) % 2
+    stream.seek(begin)
+    raw = stream.read(size - begin)
+    ends = [0, *map(int, charset.line_ends(raw, encoding))]
+    if ends[-1] < len(raw):
+        ends.append(len(raw))
+    words = re.compile(rf"\s*(?:{'|'.join(map(re.escape, options.totals))})\s*(?:[:：].*)?") if options.totals else None
+    tail = size
+    for first, last in zip(ends[-2::-1], ends[:0:-1], strict=True):
+        if first == 0 and begin > heading.start:
+            break
+        line = raw[first:last].decode(encoding, "ignore").strip("\r\n")
+        cell = next((c for c in line.replace('"', "").split(heading.delimiter) if c.strip()), "")
+        if cell and (words is None or words.fullmatch(cell) is None):
+            break
+        tail = begin + first if cell or tail < size or first == 0 else tail
+    return tail
