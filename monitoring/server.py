@@ -7,7 +7,7 @@ import errno
 import ipaddress
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import orjson
@@ -67,11 +67,14 @@ _HEART = web.AppKey("heart", Heartbeat)
 _LOOK = web.AppKey("look", Look)
 
 
-def _local_now() -> datetime:
-    return datetime.now().astimezone()
+_CITY_ZONE = timezone(timedelta(hours=8), "Asia/Shanghai")  # one zone for the whole country, without summer time since 1991
 
 
-def make_app(view: View, *, clock: Callable[[], datetime] = _local_now) -> web.Application:
+def _city_now() -> datetime:
+    return datetime.now(_CITY_ZONE)
+
+
+def make_app(view: View, *, clock: Callable[[], datetime] = _city_now) -> web.Application:
     """`/` `/status.json` `/livez` `/readyz` `/metrics`. Answers GET only, and only when it is addressed as this machine."""
     app = web.Application(middlewares=[_guarded], client_max_size=16 << 10)
     app[_VIEW], app[_CLOCK], app[_HEART], app[_LOOK] = view, clock, Heartbeat(), Look(view)
@@ -94,7 +97,7 @@ async def serve(view: View, host: str, port: int) -> web.AppRunner:
     runner = web.AppRunner(make_app(view), access_log=None, shutdown_timeout=5.0, keepalive_timeout=15.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host.strip("[]"), port).start()
     except OSError as error:
         await runner.cleanup()
         taken = error.errno == errno.EADDRINUSE

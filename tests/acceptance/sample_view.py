@@ -43,7 +43,9 @@ def busy_city() -> dict[str, Any]:
                 "last_run": {
                     "state": "succeeded",
                     "at": at,
-                    "counts": counts(13087, rejected=12, filtered=3, duplicate=4, unmatched=31, inserted=204, updated=96, unchanged=12733, superseded=2, withdrawn=2),
+                    "counts": counts(
+                        13087, rejected=12, filtered=3, duplicate=4, unmatched=31, inserted=204, updated=96, unchanged=12733, superseded=2, withdrawn=2
+                    ),
                 },
             },
             {
@@ -62,10 +64,25 @@ def busy_city() -> dict[str, Any]:
                 "next": None,
                 "last_run": {"state": "failed", "at": at, "counts": counts(40, inserted=37)},
             },
-            {"feed": "B0007.arrears", "item": "B0007-Z09-01", "item_name": "水费欠缴信息", "state": "idle", "next": "2026-12-01T06:00:00+08:00", "last_run": None},
+            {
+                "feed": "B0007.arrears",
+                "item": "B0007-Z09-01",
+                "item_name": "水费欠缴信息",
+                "state": "idle",
+                "next": "2026-12-01T06:00:00+08:00",
+                "last_run": None,
+            },
         ],
         "shares": [
-            {"share": "A0030.penalties-to-court", "to": "A0011", "state": "idle", "delivered": 1121, "withheld": {"disputed": 3, "public_until": 12}, "waiting": 0, "dead": 0},
+            {
+                "share": "A0030.penalties-to-court",
+                "to": "A0011",
+                "state": "idle",
+                "delivered": 1121,
+                "withheld": {"disputed": 3, "public_until": 12},
+                "waiting": 0,
+                "dead": 0,
+            },
             {"share": "A0022.register-to-water", "to": "B0007", "state": "waiting", "delivered": 18200, "withheld": {}, "waiting": 7, "dead": 1},
         ],
         "queues": [
@@ -74,14 +91,31 @@ def busy_city() -> dict[str, Any]:
             {"queue": "share.A0022.register-to-water", "ready": 7, "unacked": 1, "oldest_s": 754.0},
         ],
         "decisions": [
-            {"feed": "A0030.penalty", "run": 7, "reason": "疑问数据 7.3%，超过上限 5%：R111 统一社会信用代码校验不通过 80 条，R105 日期格式 8 条", "verb": "release|refuse"},
+            {
+                "feed": "A0030.penalty",
+                "run": 7,
+                "reason": "疑问数据 7.3%，超过上限 5%：R111 统一社会信用代码校验不通过 80 条，R105 日期格式 8 条",
+                "verb": "release|refuse",
+            },
             {"feed": "A0041.wages", "run": None, "reason": "登录数据库被拒绝：用户名或密码不对（sources.db）", "verb": "resume"},
         ],
         "reconciliation": {
             "balanced": True,
             "at": "2026-11-23T03:15:00+08:00",
             "batches": 31,
-            "counts": counts(364336, rejected=310, filtered=3, duplicate=4, unmatched=31, inserted=216343, updated=96, unchanged=12755, superseded=2, withdrawn=2, in_flight=134790),
+            "counts": counts(
+                364336,
+                rejected=310,
+                filtered=3,
+                duplicate=4,
+                unmatched=31,
+                inserted=216343,
+                updated=96,
+                unchanged=12755,
+                superseded=2,
+                withdrawn=2,
+                in_flight=134790,
+            ),
             "reentered": 0,
             "differences": [],
         },
