@@ -183,4 +183,4 @@ def _refused(window: Window, bad: Mask, ordinals: records.Offsets, cut: Cut) -> 
             pl.format(f"第 {{}} 行有 {{}} 列，标题有 {len(cut.titles)} 列 · line {{}}: {{}} cells, {len(cut.titles)} headings", line, cells, line, cells)
         )
     )
-    return rows.select(ORDINAL, pl.lit("R100").alias("code"), pl.lit("").alias("field"), reason.alias("reason")).cast(REFUSED_SCHEMA)
+    return rows.select(ORDINAL, pl.lit("R100").alias("code"), pl.lit("").alias("field"), reason.alias("reason")).cast({ORDINAL: REFUSED_SCHEMA[ORDINAL]})

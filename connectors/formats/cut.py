@@ -234,7 +234,7 @@ def _headings_by(text: bytes, ends: records.Offsets, found: Charset, delimiter: 
         even = int((layout.cells[i : i + 50] == len(cells)).sum())
         after = options.skip + (int(layout.lines[i + 1]) if i + 1 < len(layout.lines) else layout.used_lines)
         line = after if options.header else options.skip + int(layout.lines[i])
-        start = found.mark + (int(ends[line - 1]) if 0 < line <= len(ends) else 0 if line == 0 else int(1 << 62))
+        start = found.mark + (int(ends[line - 1]) if 0 < line <= len(ends) else 0 if line == 0 else 1 << 62)
         names = titles if options.header else options.columns
         score = (matched if options.header else int(len(cells) == len(options.columns)), even * min(len(cells) - 1, 1), len(cells) - i)
         yield _Heading(score, found, delimiter, quote, names, start, line + 1)

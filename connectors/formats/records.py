@@ -144,7 +144,8 @@ def _careful(text: bytes, delimiter: int, final: bool) -> Layout:
         cells.append(STRAY if match is None else _count(text[position:stop], delimiter))
         line += max(1, text.count(b"\n", position, stop))
         position = stop
-    return Layout(*(np.array(column, np.int64) for column in (starts, ends, lines, cells)), position, line)
+    columns = [np.array(column, np.int64) for column in (starts, ends, lines, cells)]
+    return Layout(columns[0], columns[1], columns[2], columns[3], position, line)
 
 
 def _count(record: bytes, delimiter: int) -> int:
