@@ -22,7 +22,8 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-
 # A citizen's number of 18 or 15 digits (GB 11643). No message should hold one; this is the second lock on that door.
 _CITIZEN = re.compile(r"(?<![0-9A-Za-z])(?:[1-9]\d{5}(?:18|19|20)\d{9}[\dXx]|[1-9]\d{14})(?![0-9A-Za-z])")
 
-_LEVELS = {"stumbled": logging.WARNING, "held": logging.WARNING, "refused": logging.WARNING, "stopped": logging.ERROR, "failed": logging.ERROR}
+_WARNINGS = ("stumbled", "held", "refused", "unreadable", "dead", "config_refused")
+_LEVELS = {**dict.fromkeys(_WARNINGS, logging.WARNING), "stopped": logging.ERROR, "failed": logging.ERROR}
 
 
 def safe_text(text: str) -> str:

@@ -21,6 +21,9 @@ PLACES = 5_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _WORD = re.compile(r"[a-z][a-z_]{0,39}")
 _RECORD_WORDS = frozenset(("read", *FATE_WORDS))
+_FATES = {word: word for word in ("read", *FATE_WORDS)}
+# Facts that call their records otherwise: key in the fact -> word of the label.
+_COUNTED = {"settled": {"read": "read", "refused": "rejected"}, "delivered": {"records": "delivered", "withheld": "withheld"}, "dead": {"records": "dead"}}
 
 
 class Metrics:
@@ -41,13 +44,16 @@ class Metrics:
         """Count one fact."""
         where = self._place(fact.where)
         self._facts.labels(fact.what if _WORD.fullmatch(fact.what) else "other", where).inc()
-        for word in _RECORD_WORDS & fact.facts.keys():
-            number = fact.facts[word]
+        if fact.facts.get("seen"):
+            return  # counted when it happened
+        for key, word in _COUNTED.get(fact.what, _FATES).items():
+            number = fact.facts.get(key)
             if isinstance(number, int) and number > 0:
                 self._records.labels(where, word).inc(number)
 
     def _place(self, where: str) -> str:
-        """Names come from configuration; anything that does not look like one, and any flood of them, is `other`."""
+        """The name without its kind (`feed:`). Names come from configuration; what does not look like one, and any flood of them, is `other`."""
+        where = where.rpartition(":")[2]
         if where in self._places:
             return where
         if not _NAME.fullmatch(where) or len(self._places) >= PLACES:

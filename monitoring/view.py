@@ -21,7 +21,7 @@ class View(Protocol):
         `agencies`: `{code, name}`.
         `decisions`: `{feed or share, run?, reason, verb}`; `verb` is one word or several with `|` between ("release|refuse").
         `reconciliation`: the face of `run_hub.py reconcile --format json` with `at`, or None before the first.
-        `city`, `version`: names for the page, optional.
+        `city`, `version`: name of the city and version of its configuration, optional.
         """
 
     async def ready(self) -> dict[str, bool | str]:

@@ -29,6 +29,12 @@ def test_dependencies_run_one_way() -> None:
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-1000:]
 
 
+def test_nothing_knows_the_command_line() -> None:
+    knowing = [name(file) for file in product_files() if "run_hub" in {module.split(".")[0] for module in imports(file)}]
+
+    assert knowing == []
+
+
 def test_a_driver_is_imported_in_exactly_one_file() -> None:
     homes: dict[str, set[str]] = defaultdict(set)
 

@@ -22,12 +22,42 @@ def test_records_are_counted_from_facts() -> None:
     metrics = Metrics()
     observer = Observer(metrics)
 
-    observer.tell("settled", "A0030.penalty", read=100, rejected=4)
-    observer.tell("settled", "A0030.penalty", read=50, rejected=1)
+    observer.tell("settled", "A0030.penalty", read=100, refused=4)
+    observer.tell("settled", "A0030.penalty", read=50, refused=1)
 
     assert value(metrics, "credit_hub_records_total", where="A0030.penalty", fate="read") == 150
     assert value(metrics, "credit_hub_records_total", where="A0030.penalty", fate="rejected") == 5
     assert value(metrics, "credit_hub_facts_total", where="A0030.penalty", what="settled") == 2
+
+
+def test_a_batch_that_was_seen_before_is_not_counted_again() -> None:
+    metrics = Metrics()
+    observer = Observer(metrics)
+
+    observer.tell("loaded", "A0030-F06-01", seen=False, inserted=7, rejected=1)
+    observer.tell("loaded", "A0030-F06-01", seen=True, inserted=7, rejected=1)
+
+    assert value(metrics, "credit_hub_records_total", where="A0030-F06-01", fate="inserted") == 7
+
+
+def test_deliveries_count_what_left_and_what_stayed() -> None:
+    metrics = Metrics()
+    observer = Observer(metrics)
+
+    observer.tell("delivered", "A0030.penalties-to-court", item="A0030-F06-01", records=40, withheld=2)
+
+    assert value(metrics, "credit_hub_records_total", where="A0030.penalties-to-court", fate="delivered") == 40
+    assert value(metrics, "credit_hub_records_total", where="A0030.penalties-to-court", fate="withheld") == 2
+
+
+def test_a_feed_has_one_name_whoever_tells_of_it() -> None:
+    metrics = Metrics()
+    observer = Observer(metrics)
+
+    observer.tell("stumbled", "feed:A0030.penalty")
+    observer.tell("stumbled", "A0030.penalty")
+
+    assert value(metrics, "credit_hub_facts_total", where="A0030.penalty", what="stumbled") == 2
 
 
 def test_a_file_name_or_a_person_never_becomes_a_label() -> None:

@@ -1,0 +1,169 @@
+"""Answers as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from monitoring.balance import TERMS, terms
+
+_CONSOLE = Console(highlight=False, soft_wrap=False)
+_STATES = {"idle": "green", "succeeded": "green", "running": "cyan", "loading": "cyan", "held": "yellow", "waiting": "yellow", "stopped": "red", "failed": "red", "paused": "magenta"}
+
+
+def show(verb: str, answer: Any) -> None:
+    """Print the answer of a verb; one that has no table of its own is printed as key and value."""
+    _VIEWS.get(verb, _plain)(answer)
+
+
+def _plain(answer: Any) -> None:
+    if isinstance(answer, Mapping):
+        for key, value in answer.items():
+            _CONSOLE.print(Text(f"{key}: {value}"))
+        return
+    for line in answer or ["nothing"]:
+        _CONSOLE.print(Text(str(line)))
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+    if table.row_count:
+        _CONSOLE.print(table)
+    else:
+        _CONSOLE.print(Text(empty))
+
+
+def _state(word: str) -> Text:
+    return Text(word, style=_STATES.get(word, ""))
+
+
+def equation(counts: Mapping[str, int]) -> str:
+    """`read 12 = rejected 1 + inserted 11`."""
+    right = " + ".join(f"{term} {number}" for term, number in terms(counts)) or "0"
+    return f"read {counts['read']} = {right}"
+
+
+def status(answer: Mapping[str, Any]) -> None:
+    """Feeds, shares, queues, and what waits for a person."""
+    rows = []
+    for feed in answer["feeds"]:
+        last = feed["last_run"]
+        rows.append((feed["feed"], feed["item"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or "when it arrives"))
+    _table("报送 feeds", ("feed", "item", "state", "last run", "next"), rows, "no feeds are configured: see `run_hub.py init`")
+    shares = [
+        (s["share"], s["to"], _state(s["state"]), s["delivered"], "  ".join(f"{k} {v}" for k, v in s["withheld"].items()), s["waiting"], s["dead"]) for s in answer["shares"]
+    ]
+    _table("共享 shares", ("share", "to", "state", "delivered", "withheld", "waiting", "dead"), shares, "no shares are configured")
+    busy = [(q["queue"], q["ready"], q["unacked"], q["oldest_s"]) for q in answer["queues"] if q["ready"] or q["unacked"]]
+    _table("队列 queues", ("queue", "ready", "unacked", "oldest s"), busy, "all queues are empty")
+    for waits in answer["decisions"]:
+        kind = "feed" if "feed" in waits else "share"
+        _CONSOLE.print(Text(f"! {kind} {waits[kind]} is {waits['state']}: {waits['reason']}", style="yellow"))
+        _CONSOLE.print(Text(f"  decide: run_hub.py {kind} {waits['verb']} {waits[kind]} --because '…'"))
+
+
+def reconciliation(answer: Mapping[str, Any]) -> None:
+    """The equation, and everything that does not fit."""
+    counts = answer["counts"]
+    _table("对账 reconciliation", ("", "records"), [("read", counts["read"]), *((f"  {t}", counts[t]) for t in TERMS if counts[t])], "")
+    for odd in answer["differences"]:
+        _CONSOLE.print(Text("! " + "  ".join(f"{key}={value}" for key, value in odd.items()), style="red"))
+    verdict = "balanced: every record is accounted for" if answer["balanced"] else "NOT balanced"
+    _CONSOLE.print(Text(f"{verdict} ({answer['batches']} batches)", style="green" if answer["balanced"] else "bold red"))
+
+
+def _trace(answer: Mapping[str, Any]) -> None:
+    for record in answer["records"]:
+        _CONSOLE.print(Text(f"{record['item']}  record {record['record_id'] or '—'}", style="bold"))
+        for step in record["steps"]:
+            _CONSOLE.print(Text(f"  {step['at']}  {step['what']}  ({step['where']})"))
+    if not answer["records"]:
+        _CONSOLE.print(Text("nothing found; give a USCC, a document number, a record id, or a file's name with --row"))
+
+
+def _quarantine(rows: Sequence[Mapping[str, Any]]) -> None:
+    columns = ("id", "feed", "origin", "code", "field", "reason", "state")
+    _table("疑问数据 quarantine", columns, [[row[c] for c in columns] for row in rows], "nothing is set aside")
+
+
+def _events(rows: Sequence[Mapping[str, Any]]) -> None:
+    _table("events", ("at", "what", "where", "detail"), [(r["at"], r["what"], r["where"], r["detail"]) for r in rows], "nothing has happened yet")
+
+
+def _queue(answer: Any) -> None:
+    if isinstance(answer, Mapping):
+        _plain(answer)
+    elif answer and "queue" in answer[0]:
+        _table("队列 queues", ("queue", "ready", "unacked", "oldest s"), [list(q.values()) for q in answer], "")
+    else:
+        _table("messages", ("id", "bytes", "item", "rows"), [list(m.values()) for m in answer], "the queue is empty")
+
+
+def functions(chosen: Sequence[Mapping[str, Any]]) -> None:
+    """Functions of the pipe language with help and examples."""
+    for function in chosen:
+        _CONSOLE.print(Text(str(function["signature"]), style="bold"))
+        _CONSOLE.print(Text(f"    {function['help']}"))
+        for example in function["examples"]:
+            _CONSOLE.print(Text(f"    {example}", style="dim"))
+
+
+def problems(found: Iterable[Any], bundle: Mapping[str, bytes]) -> None:
+    """Errors of a configuration, each with its line and a caret."""
+    number = 0
+    for number, problem in enumerate(found, 1):
+        _CONSOLE.print(Text(problem.as_text(bundle)))
+    _CONSOLE.print(Text("the configuration is fine" if number == 0 else f"{number} problem{'s' if number > 1 else ''}"))
+
+
+def demo(result: Mapping[str, Any]) -> None:
+    """What the demonstration did."""
+    for line in result["story"]:
+        _CONSOLE.print(Text(line))
+    status(result["status"])
+    reconciliation(result["reconciliation"])
+    for line in result["next"]:
+        _CONSOLE.print(Text(line, style="dim"))
+
+
+def _doctor(findings: Sequence[Mapping[str, Any]]) -> None:
+    for finding in findings:
+        _CONSOLE.print(Text(("✓ " if finding["ok"] else "✗ ") + finding["what"], style="green" if finding["ok"] else "red"))
+        if not finding["ok"]:
+            _CONSOLE.print(Text(f"  way out: {finding['hint']}"))
+
+
+def _tests(results: Sequence[Mapping[str, Any]]) -> None:
+    for result in results:
+        _CONSOLE.print(Text(("✓ " if result["passed"] else "✗ ") + f"{result['feed']}  {result['given']}", style="green" if result["passed"] else "red"))
+        for line in result["differences"]:
+            _CONSOLE.print(Text(f"    {line}"))
+    _CONSOLE.print(Text(f"{sum(r['passed'] for r in results)} of {len(results)} tests passed"))
+
+
+def _preview(answer: Mapping[str, Any]) -> None:
+    for heading, table in answer["stages"].items():
+        _table(heading, table["columns"], table["rows"], "no rows")
+    for line in answer["notes"]:
+        _CONSOLE.print(Text(line))
+
+
+_VIEWS: dict[str, Callable[[Any], None]] = {
+    "status": status,
+    "reconcile": reconciliation,
+    "trace": _trace,
+    "quarantine_list": _quarantine,
+    "events": _events,
+    "queue": _queue,
+    "doctor": _doctor,
+    "test": _tests,
+    "preview": _preview,
+}
