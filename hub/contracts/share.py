@@ -33,6 +33,9 @@ class Share:
     masks: Mapping[str, str] = field(default_factory=dict)
 
 
+# `code` of an `Unavailable` by which an outlet says: reached and healthy, but full. Waiting for it costs no attempt.
+BUSY = "busy"
+
 # Why a record is withheld: a closed list, counted per share.
 WITHHELD = (
     "no_grant",  # no basis where the level asks for one
