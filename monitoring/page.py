@@ -72,11 +72,11 @@ def _feed(feed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decision(decision: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
-    """A decision with the exact commands: one per verb."""
-    kind = "share" if decision.get("share") else "feed"
+    """A decision with the exact commands, one per verb; what the command line cannot decide by name has none."""
+    kind = next((kind for kind in ("feed", "share", "load", "offer") if decision.get(kind)), "feed")
     name = decision.get(kind) or ""
-    commands = [f'run_hub.py {kind} {verb} {name} --because "{words["because"]}"' for verb in str(decision.get("verb", "")).split("|") if verb]
-    return {**decision, "name": name, "commands": commands}
+    verbs = [verb for verb in str(decision.get("verb", "")).split("|") if verb and kind in ("feed", "share")]
+    return {**decision, "name": name, "commands": [f'run_hub.py {kind} {verb} {name} --because "{words["because"]}"' for verb in verbs]}
 
 
 def _by_agency(feeds: Sequence[Mapping[str, Any]], agencies: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:

@@ -34,7 +34,7 @@ def imports(file: Path) -> Iterator[str]:
 def third_party(file: Path) -> set[str]:
     """Top-level names of other people's packages that a file imports."""
     own = {*PACKAGES, "run_hub", "tests"}
-    return {top for module in imports(file) if (top := module.split(".")[0]) not in own and top not in sys.stdlib_module_names}
+    return {top for module in imports(file) if (top := module.split(".")[0]) not in own and top not in {*sys.stdlib_module_names, "_typeshed"}}
 
 
 def name(file: Path) -> str:
