@@ -12,7 +12,17 @@ from rich.text import Text
 from monitoring.balance import TERMS, terms
 
 _CONSOLE = Console(highlight=False, soft_wrap=False)
-_STATES = {"idle": "green", "succeeded": "green", "running": "cyan", "loading": "cyan", "held": "yellow", "waiting": "yellow", "stopped": "red", "failed": "red", "paused": "magenta"}
+_STATES = {
+    "idle": "green",
+    "succeeded": "green",
+    "running": "cyan",
+    "loading": "cyan",
+    "held": "yellow",
+    "waiting": "yellow",
+    "stopped": "red",
+    "failed": "red",
+    "paused": "magenta",
+}
 
 
 def show(verb: str, answer: Any) -> None:
@@ -59,7 +69,8 @@ def status(answer: Mapping[str, Any]) -> None:
         rows.append((feed["feed"], feed["item"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or "when it arrives"))
     _table("报送 feeds", ("feed", "item", "state", "last run", "next"), rows, "no feeds are configured: see `run_hub.py init`")
     shares = [
-        (s["share"], s["to"], _state(s["state"]), s["delivered"], "  ".join(f"{k} {v}" for k, v in s["withheld"].items()), s["waiting"], s["dead"]) for s in answer["shares"]
+        (s["share"], s["to"], _state(s["state"]), s["delivered"], "  ".join(f"{k} {v}" for k, v in s["withheld"].items()), s["waiting"], s["dead"])
+        for s in answer["shares"]
     ]
     _table("共享 shares", ("share", "to", "state", "delivered", "withheld", "waiting", "dead"), shares, "no shares are configured")
     busy = [(q["queue"], q["ready"], q["unacked"], q["oldest_s"]) for q in answer["queues"] if q["ready"] or q["unacked"]]

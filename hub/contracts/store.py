@@ -69,7 +69,7 @@ class Store(Protocol):
     async def rows(self, item: Item, record_ids: Sequence[str]) -> pl.DataFrame:
         """Current rows of these records with all hub and item columns; sealed fields opened. Missing ids are left out."""
 
-    async def scan(self, item: Item, *, columns: Sequence[str], size: int = 50_000) -> AsyncIterator[pl.DataFrame]:
+    def scan(self, item: Item, *, columns: Sequence[str], size: int = 50_000) -> AsyncIterator[pl.DataFrame]:
         """Chosen columns of all rows in chunks, ordered by record_id, as stored."""
 
     async def find(self, item: Item, **equals: Any) -> pl.DataFrame:

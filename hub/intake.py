@@ -1,0 +1,145 @@
+"""Arrivals: what a source hands in is landed, numbered and recognised again after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from hub.contracts.batch import Header, Origin
+from hub.contracts.errors import Rejected
+from hub.contracts.source import Arrival
+from hub.landing import Landing
+from hub.ledger import Ledger, close_run
+from hub.tables import arrival, batch, run
+
+_READING, _FINISHED, _REFUSED, _REFUSING = "reading", "finished", "refused", "refusing"
+
+
+class FeedIntake:
+    """The `Intake` of one feed."""
+
+    def __init__(self, feed: str, item: str, config: Callable[[], str], ledger: Ledger, landing: Landing, executor: ThreadPoolExecutor) -> None:
+        self.feed = feed
+        self.item = item
+        self._config = config
+        self._ledger = ledger
+        self._landing = landing
+        self._executor = executor
+
+    async def receive(self, name: str, content: Path | bytes) -> Arrival:
+        """Land the bytes and number them; a claimed file that is offered again gets its old number."""
+        future = asyncio.get_running_loop().run_in_executor(self._executor, self._landing.put, content)
+        try:
+            landed = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+        key = self._ledger.keys.hash_text(f"{self.feed}\x1f{name}")
+        sealed = self._ledger._seal_text(name)
+        found = await self._ledger.state.write(lambda c: self._number(c, name, key, sealed, landed.digest, landed.size))
+        if found.duplicate:
+            await self._ledger.note("duplicate", self.feed, arrival=found.number, read=0)
+        return found
+
+    def _number(self, connection: Connection, name: str, key: str, sealed: str, digest: str, size: int) -> Arrival:
+        mine = select(arrival).where(arrival.c.feed == self.feed).order_by(arrival.c.number.desc())
+        same = connection.execute(mine.where(arrival.c.landed == digest)).all()
+        for row in same:
+            if row.state == _REFUSING and row.name_key == key:
+                connection.execute(_at(row.number, self.item).values(state=_REFUSED))
+                return replace(self._arrival(connection, row, name), refused=True)
+            if row.state == _READING:
+                return replace(self._arrival(connection, row, name), duplicate=row.name_key != key)
+            if row.state == _FINISHED and row.name_key == key:
+                return replace(self._arrival(connection, row, name), duplicate=True, finished=True)
+        latest = connection.execute(mine.where(arrival.c.state == _FINISHED).limit(1)).first()
+        if latest is not None and latest.landed == digest:
+            return replace(self._arrival(connection, latest, name), duplicate=True)
+        return self._new(connection, name, key, sealed, digest, size)
+
+    def _new(self, connection: Connection, name: str, key: str, sealed: str, digest: str, size: int) -> Arrival:
+        highest = connection.execute(select(func.max(arrival.c.number)).where(arrival.c.item == self.item)).scalar()
+        number, now = (highest or 0) + 1, self._ledger.now()
+        row = {"item": self.item, "number": number, "feed": self.feed, "name": sealed, "name_key": key, "landed": digest, "size": size, "first_seen": now}
+        connection.execute(insert(arrival).values(row | {"state": _READING}))
+        opened = {"feed": self.feed, "item": self.item, "arrival": number, "generation": 0, "config": self._config(), "opened_at": now}
+        connection.execute(insert(run).values(opened | {"state": "running"}))
+        return Arrival(self.feed, self.item, number, name, digest, size)
+
+    def _arrival(self, connection: Connection, row: Row[Any], name: str) -> Arrival:
+        """An arrival with how far it is settled."""
+        mine = (batch.c.item == row.item) & (batch.c.arrival == row.number) & (batch.c.generation == row.generation)
+        done = select(func.max(batch.c.first + batch.c.rows), func.max(batch.c.end)).where(mine, batch.c.settled_at.is_not(None), batch.c.reenters == "")
+        settled, resume_at = connection.execute(done).one()
+        cut = json.loads(row.cut)
+        return Arrival(
+            self.feed,
+            row.item,
+            row.number,
+            name,
+            row.landed,
+            row.size,
+            generation=row.generation,
+            settled=settled or 0,
+            resume_at=resume_at or 0,
+            resume_line=int(cut.get("resume_line", 1)),
+            released=row.released,
+            finished=row.state == _FINISHED,
+            refused=row.state in (_REFUSED, _REFUSING),
+            cut=cut,
+        )
+
+    def open(self, landed: str) -> BinaryIO:
+        """The landed bytes as a seekable plain stream."""
+        return self._landing.open(landed)
+
+    async def keep_cut(self, found: Arrival, cut: dict[str, Any]) -> Arrival:
+        """Record how this arrival is cut."""
+        text = json.dumps(cut, ensure_ascii=False)
+        await self._ledger.state.write(lambda c: c.execute(_at(found.number, self.item).values(cut=text)))
+        return replace(found, cut=cut)
+
+    def header(self, found: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes) -> Header:
+        """Header of one batch; the id is a keyed hash over (feed, arrival, first ordinal, raw bytes, generation)."""
+        digest = hashlib.sha256(raw).hexdigest()
+        parts = (self.feed, str(found.number), str(first), digest, str(found.generation))
+        origin = Origin(found.landed, found.name, start, end, line)
+        batch_id = self._ledger.keys.hash_text("\x1f".join(parts))
+        return Header(batch_id, self.feed, self.item, found.number, first, rows, self._config(), origin, found.generation)
+
+    async def finished(self, found: Arrival) -> None:
+        """Every row was offered and settled; the run closes as soon as nothing is in flight."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(_at(found.number, self.item).values(state=_FINISHED))
+            mine = (run.c.item == self.item) & (run.c.arrival == found.number) & (run.c.generation == found.generation)
+            connection.execute(update(run).where(mine, run.c.state.in_(("running", "held"))).values(state="loading"))
+            close_run(connection, self.item, found.number, found.generation, self._ledger.now())
+
+        await self._ledger.state.write(work)
+
+    async def refused(self, found: Arrival, error: Rejected) -> None:
+        """The whole arrival cannot be accepted; rows that were settled before stay."""
+
+        def work(connection: Connection) -> None:
+            values = {"state": _REFUSED, "code": error.code, "reason": error.message}
+            connection.execute(_at(found.number, self.item).values(values))
+            mine = (run.c.item == self.item) & (run.c.arrival == found.number) & (run.c.generation == found.generation)
+            closed = {"state": "failed", "reason": error.message, "closed_at": self._ledger.now()}
+            connection.execute(update(run).where(mine, run.c.state != "succeeded").values(closed))
+
+        await self._ledger.state.write(work)
+        await self._ledger.note("refused", self.feed, arrival=found.number, code=error.code, reason=error.message)
+
+
+def _at(number: int, item: str) -> Any:
+    return update(arrival).where(arrival.c.item == item, arrival.c.number == number)

@@ -1,0 +1,263 @@
+"""Runs, batches and fates: the book that proves where each record went."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+import zstandard
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from hub.contracts.batch import FATE_WORDS, LINE, ORDINAL, Batch, Fate, Header, Origin, Receipt, Step
+from hub.contracts.keys import KeyRing
+from hub.state import State
+from hub.tables import arrival, batch, event, quarantine, run
+
+Fates = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Records of one run, one item or everything, by fate; `read = rejected + … + withdrawn + in_flight` must hold."""
+
+    read: int = 0
+    in_flight: int = 0
+    batches: int = 0
+    reentered: int = 0
+    fates: Mapping[str, int] = None  # type: ignore[assignment]
+
+    @property
+    def balanced(self) -> bool:
+        """True where the equation of the promise holds."""
+        return self.read == self.in_flight + sum(self.fates.values())
+
+    def counts(self) -> dict[str, int]:
+        """The equation's terms in their order."""
+        return {"read": self.read, **{word: self.fates.get(word, 0) for word in FATE_WORDS}, "in_flight": self.in_flight}
+
+
+class Ledger:
+    """Keeps the book. Every method is one transaction, and repeating it changes nothing."""
+
+    def __init__(self, state: State, keys: KeyRing, clock: Callable[[], datetime]) -> None:
+        self.state = state
+        self.keys = keys
+        self.clock = clock
+
+    def now(self) -> str:
+        """The moment as stored: ISO 8601, seconds, with offset."""
+        return self.clock().isoformat(timespec="milliseconds")
+
+    # Collect ---------------------------------------------------------------------------------------------------------------------------
+
+    async def open(self, header: Header) -> None:
+        """Write the batch down before anything of it is published."""
+        row = _batch_row(header, self.keys) | {"opened_at": self.now()}
+        await self.state.write(lambda c: c.execute(insert(batch).values(row).on_conflict_do_nothing()))
+
+    async def settle(self, whole: Batch, step: Step) -> None:
+        """Collect is done with this batch: refused rows are set aside with their reasons, fates and position are written."""
+        header = whole.header
+        fates = collect_fates(header, step)
+        aside = self._aside(whole, step.refused)
+        values = {
+            "settled_at": self.now(),
+            "rejected": int((fates == Fate.REJECTED).sum()),
+            "filtered": int((fates == Fate.FILTERED).sum()),
+            "collect_fates": pack(fates),
+        }
+
+        def work(connection: Connection) -> None:
+            if aside:
+                connection.execute(insert(quarantine).on_conflict_do_nothing(), aside)
+            where = (batch.c.batch_id == header.batch_id) & batch.c.settled_at.is_(None)
+            connection.execute(update(batch).where(where).values(values))
+            if header.reenters:
+                _mark_reentered(connection, header)
+            _close_when_done(connection, header, self.now())
+
+        await self.state.write(work)
+
+    def _aside(self, whole: Batch, refused: pl.DataFrame) -> list[dict[str, Any]]:
+        """Quarantine rows: the raw row, sealed, with its position, rule, field and reason."""
+        if refused.is_empty():
+            return []
+        header = whole.header
+        raw = whole.frame.join(refused.select(ORDINAL), on=ORDINAL, how="semi")
+        rows = {row.pop(ORDINAL): row for row in raw.iter_rows(named=True)}
+        name, now = self._seal_text(header.origin.name), self.now()
+        about = header.batch_id.encode()
+        return [
+            {
+                "batch_id": header.batch_id,
+                "ordinal": ordinal,
+                "feed": header.feed,
+                "item": header.item,
+                "name": name,
+                "line": rows.get(ordinal, {}).pop(LINE, None),
+                "code": code,
+                "field": field,
+                "reason": reason,
+                "raw": self.keys.seal(json.dumps(rows.get(ordinal, {}), ensure_ascii=False, default=str).encode(), about),
+                "state": "open",
+                "at": now,
+            }
+            for ordinal, code, field, reason in refused.select(ORDINAL, "code", "field", "reason").iter_rows()
+        ]
+
+    def _seal_text(self, text: str) -> str:
+        return str(self.keys.seal_values(pl.Series([text]))[0])
+
+    def open_text(self, sealed: str) -> str:
+        """A sealed name in clear."""
+        return str(self.keys.open_values(pl.Series([sealed]))[0])
+
+    async def released(self, header: Header) -> bool:
+        """True where a person let the arrival pass its limits."""
+        query = select(arrival.c.released).where(arrival.c.item == header.item, arrival.c.number == header.arrival)
+        return bool(await self.state.read(lambda c: c.execute(query).scalar()))
+
+    async def unsettled(self, feed: str) -> list[tuple[Header, dict[str, Any]]]:
+        """Batches that were opened and not settled, oldest first, each with the cut of its arrival."""
+        query = (
+            select(batch, arrival.c.cut)
+            .join(arrival, (arrival.c.item == batch.c.item) & (arrival.c.number == batch.c.arrival))
+            .where(batch.c.feed == feed, batch.c.settled_at.is_(None))
+            .order_by(batch.c.arrival, batch.c.generation, batch.c.first)
+        )
+        rows = await self.state.read(lambda c: c.execute(query).all())
+        return [(self.header(row), json.loads(row.cut)) for row in rows]
+
+    async def unapplied(self) -> list[tuple[Header, dict[str, Any]]]:
+        """Batches that collect settled, with passed rows, and no store's receipt was copied for."""
+        query = (
+            select(batch, arrival.c.cut)
+            .join(arrival, (arrival.c.item == batch.c.item) & (arrival.c.number == batch.c.arrival))
+            .where(batch.c.settled_at.is_not(None), batch.c.applied_at.is_(None), batch.c.rows > batch.c.rejected + batch.c.filtered)
+            .order_by(batch.c.item, batch.c.arrival, batch.c.generation, batch.c.first)
+        )
+        rows = await self.state.read(lambda c: c.execute(query).all())
+        return [(self.header(row), json.loads(row.cut)) for row in rows]
+
+    # Load ------------------------------------------------------------------------------------------------------------------------------
+
+    async def applied(self, loaded: Batch, receipt: Receipt) -> None:
+        """Copy a store's receipt (never added, so a second copy changes nothing). `loaded.frame` gives the rows' ordinals."""
+        header = loaded.header
+        fates = np.zeros(header.rows, np.uint8)
+        fates[(loaded.frame[ORDINAL].to_numpy() - header.first).astype(np.int64)] = receipt.fates
+        values = {"applied_at": self.now(), "seq": receipt.seq, "load_counts": json.dumps(receipt.counts), "load_fates": pack(fates)}
+        aside = self._aside(loaded, receipt.refused)
+
+        def work(connection: Connection) -> None:
+            if aside:
+                connection.execute(insert(quarantine).on_conflict_do_nothing(), aside)
+            where = (batch.c.batch_id == header.batch_id) & batch.c.applied_at.is_(None)
+            connection.execute(update(batch).where(where).values(values))
+            _close_when_done(connection, header, self.now())
+
+        await self.state.write(work)
+
+    # Questions -------------------------------------------------------------------------------------------------------------------------
+
+    def header(self, row: Row[Any]) -> Header:
+        """The header of a ledger row."""
+        origin = Origin(row.landed, self.open_text(row.name), row.start, row.end, row.line)
+        return Header(row.batch_id, row.feed, row.item, row.arrival, row.first, row.rows, row.config, origin, row.generation, row.reenters)
+
+    async def totals(self, *, feed: str = "", item: str = "", arrival_number: int | None = None, generation: int | None = None) -> Totals:
+        """Sums over batches, narrowed as asked."""
+        wanted = {"feed": feed or None, "item": item or None, "arrival": arrival_number, "generation": generation}
+        return await self.state.read(lambda c: totals(c, **{k: v for k, v in wanted.items() if v is not None}))
+
+    async def note(self, what: str, where: str, **detail: Any) -> None:
+        """Keep an event: something a person may ask about later that is no run."""
+        row = {"at": self.now(), "what": what, "where": where, "detail": json.dumps(detail, ensure_ascii=False)}
+        await self.state.write(lambda c: c.execute(insert(event).values(row)))
+
+
+def totals(connection: Connection, **where: Any) -> Totals:
+    """The equation's terms over the batches that match."""
+    query = select(batch.c.rows, batch.c.rejected, batch.c.filtered, batch.c.load_counts, batch.c.settled_at, batch.c.applied_at, batch.c.reenters)
+    for column, value in where.items():
+        query = query.where(batch.c[column] == value)
+    read = in_flight = batches = reentered = 0
+    fates: Counter[str] = Counter()
+    for row in connection.execute(query):
+        batches += 1
+        read += row.rows
+        reentered += row.rows if row.reenters else 0
+        fates.update(rejected=row.rejected, filtered=row.filtered)
+        if row.applied_at is not None:
+            fates.update(json.loads(row.load_counts))
+        else:
+            in_flight += row.rows - row.rejected - row.filtered
+    return Totals(read, in_flight, batches, reentered, dict(fates))
+
+
+def collect_fates(header: Header, step: Step) -> Fates:
+    """One `Fate` per row of the origin: rejected, filtered, or passed on."""
+    fates = np.full(header.rows, Fate.PASSED, np.uint8)
+    fates[_places(header, step.filtered)] = Fate.FILTERED
+    fates[_places(header, step.refused[ORDINAL])] = Fate.REJECTED
+    return fates
+
+
+def _places(header: Header, ordinals: pl.Series) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return (ordinals.to_numpy() - header.first).astype(np.int64)
+
+
+def pack(fates: Fates) -> bytes:
+    """Fates as stored: zstandard of one byte per record."""
+    return zstandard.ZstdCompressor(level=1).compress(fates.tobytes())
+
+
+def unpack(stored: bytes | None, rows: int) -> Fates:
+    """Inverse of `pack`; zeros where nothing is stored yet."""
+    if stored is None:
+        return np.zeros(rows, np.uint8)
+    return np.frombuffer(zstandard.ZstdDecompressor().decompress(stored, max_output_size=rows), np.uint8)
+
+
+def _batch_row(header: Header, keys: KeyRing) -> dict[str, Any]:
+    wire = header.to_wire()
+    return wire | {"name": keys.seal_values(pl.Series([wire["name"]]))[0]}
+
+
+def _mark_reentered(connection: Connection, header: Header) -> None:
+    ordinals = range(header.first, header.first + header.rows)
+    where = (quarantine.c.batch_id == header.reenters) & quarantine.c.ordinal.in_(ordinals)
+    connection.execute(update(quarantine).where(where).values(state="reentered"))
+
+
+def _close_when_done(connection: Connection, header: Header, now: str) -> None:
+    """A run closes when everything was read, nothing is in flight and the equation holds; it cannot close otherwise."""
+    close_run(connection, header.item, header.arrival, header.generation, now)
+
+
+def close_run(connection: Connection, item: str, number: int, generation: int, now: str) -> None:
+    """Close the run of an arrival if it is done; a run whose equation does not hold is held for a person to look at."""
+    where = (run.c.item == item) & (run.c.arrival == number) & (run.c.generation == generation) & (run.c.state == "loading")
+    if connection.execute(select(func.count()).select_from(run).where(where)).scalar_one() == 0:
+        return
+    sums = totals(connection, item=item, arrival=number, generation=generation)
+    unsettled = select(func.count()).select_from(batch).where(batch.c.item == item, batch.c.arrival == number, batch.c.settled_at.is_(None))
+    if sums.in_flight or connection.execute(unsettled).scalar_one():
+        return
+    if sums.balanced:
+        connection.execute(update(run).where(where).values(state="succeeded", closed_at=now))
+    else:
+        reason = "the equation does not hold: run `run_hub.py reconcile`"
+        connection.execute(update(run).where(where).values(state="held", reason=reason))
+
+
+def words(fates: Iterable[int]) -> list[str]:
+    """Fate words of fate numbers."""
+    return [Fate(number).word for number in fates]

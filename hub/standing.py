@@ -1,0 +1,66 @@
+"""How feeds and shares stand: held, stopped and paused ones wait for a person, and stay so over a restart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from hub.ledger import Ledger
+from hub.tables import event, feed_state
+
+WAITING = ("held", "stopped", "paused")
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """One word and why."""
+
+    state: str = "idle"
+    reason: str = ""
+    since: str = ""
+
+
+class Standing:
+    """Keeps the words in the state database; a copy in memory answers at once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._known: dict[str, Stand] = {}
+
+    async def open(self) -> None:
+        """Read what was kept. A route that stopped is tried again after a restart: its cause may be gone."""
+        await self._ledger.state.write(lambda c: c.execute(delete(feed_state).where(feed_state.c.state == "stopped")))
+        rows = await self._ledger.state.read(lambda c: c.execute(select(feed_state)).all())
+        self._known = {row.name: Stand(row.state, row.reason, row.since) for row in rows}
+
+    def of(self, name: str) -> Stand:
+        """How `feed:A0030.penalty` or `share:…` stands."""
+        return self._known.get(name, Stand())
+
+    def waiting(self) -> dict[str, Stand]:
+        """Everything that waits for a person."""
+        return dict(self._known)
+
+    async def set(self, name: str, state: str, reason: str) -> None:
+        """Write down that something waits."""
+        now = self._ledger.now()
+        row = {"name": name, "state": state, "reason": reason, "since": now}
+        change = {key: row[key] for key in ("state", "reason", "since")}
+        statement = insert(feed_state).values(row).on_conflict_do_update(index_elements=["name"], set_=change)
+        await self._ledger.state.write(lambda c: c.execute(statement))
+        self._known[name] = Stand(state, reason, now)
+
+    async def clear(self, name: str, verb: str, because: str) -> None:
+        """A person decided; the decision is kept as an event."""
+        row: dict[str, Any] = {"at": self._ledger.now(), "what": verb, "where": name}
+
+        def work(connection: Any) -> None:
+            connection.execute(delete(feed_state).where(feed_state.c.name == name))
+            connection.execute(insert(event).values(row | {"detail": json.dumps({"because": because}, ensure_ascii=False)}))
+
+        await self._ledger.state.write(work)
+        self._known.pop(name, None)

@@ -1,0 +1,273 @@
+"""One hub put together: configuration, state, landing, broker, stores and the routes between them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import zstandard
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+
+from config.loader import Loaded, load_bundle
+from config.resolved import Feed, HubConfig, ShareConfig
+from config.secrets import Secrets
+from connectors.queues import open_broker
+from connectors.registry import OUTLETS, SOURCES
+from connectors.stores import open_store
+from hub.contracts.batch import Batch, Header
+from hub.contracts.broker import Broker
+from hub.contracts.errors import Misconfigured
+from hub.contracts.headings import normalise_heading
+from hub.contracts.item import Item
+from hub.contracts.observer import Observer
+from hub.contracts.source import Source
+from hub.contracts.store import Store
+from hub.deliveries import Deliveries
+from hub.intake import FeedIntake
+from hub.keystore import ensure_keys
+from hub.landing import Landing
+from hub.ledger import Ledger
+from hub.pipeline import Pipeline
+from hub.reconcile import Proof
+from hub.standing import Standing
+from hub.state import State
+from hub.tables import config_version
+from routes.collect import CollectSteps, Limits, QueueSink, collect_pipeline
+from routes.deliver import DeliverRoute, Surroundings
+from routes.load import LoadRoute
+from routes.share import ShareRoute
+from transforms.intake import FeedPlan
+
+ZONE = ZoneInfo("Asia/Shanghai")
+_JOURNAL_LOOK_S = 0.5
+_SETTLE_LOOK_S = 0.02
+
+
+def local_now() -> datetime:
+    """The city's time."""
+    return datetime.now(ZONE)
+
+
+class FeedRoute:
+    """One feed with its source and its collect leg."""
+
+    def __init__(self, feed: Feed, source: Source, pipeline: Pipeline) -> None:
+        self.feed = feed
+        self.source = source
+        self.pipeline = pipeline
+
+
+class ShareRoutes:
+    """One share: what changed becomes references, and references become deliveries."""
+
+    def __init__(self, offers: ShareRoute, delivers: DeliverRoute) -> None:
+        self.offers = offers
+        self.delivers = delivers
+
+    async def offer(self) -> None:
+        """Everything new in the journals, now."""
+        await self.offers.drain()
+
+    async def offer_forever(self) -> None:
+        """Follow the journals."""
+        while True:
+            await self.offers.drain()
+            await asyncio.sleep(_JOURNAL_LOOK_S)
+
+    async def deliver_due(self) -> None:
+        """Deliver what is due; later retries stay."""
+        await self.delivers.deliver_due()
+
+    async def deliver_forever(self) -> None:
+        """Deliver as references come."""
+        await self.delivers.run()
+
+
+class City:
+    """Everything that lives as long as one hub does. `open` first; `close` may come at any moment."""
+
+    def __init__(self, home: Path, loaded: Loaded, *, observer: Observer | None = None, clock: Callable[[], datetime] = local_now, batch_rows: int = 25_000) -> None:
+        if loaded.hub is None:
+            raise Misconfigured("the configuration has errors", hint="run `run_hub.py lint`")
+        self.home = home
+        self.config: HubConfig = loaded.hub
+        self.observer = observer or Observer()
+        self.clock = clock
+        self.batch_rows = batch_rows
+        self.bundle = loaded.bundle
+        self.executor = ThreadPoolExecutor(2, thread_name_prefix="collect")
+        self._configs: dict[str, HubConfig] = {self.config.version: self.config}
+        self.feeds: dict[str, FeedRoute] = {}
+        self.loads: dict[str, LoadRoute] = {}
+        self.shares: dict[str, ShareRoutes] = {}
+        self.stores: dict[str, Store] = {}
+
+    async def open(self) -> None:
+        """Open state, landing, broker and stores; make what is missing. Raises the three errors."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.keys = ensure_keys(self.home / "keys")
+        self.secrets = Secrets(self.home / "secrets")
+        self.state = State(self.home / "hub.sqlite")
+        await self.state.open()
+        self.ledger = Ledger(self.state, self.keys, self.clock)
+        self.standing = Standing(self.ledger)
+        await self.standing.open()
+        self.landing = Landing(self.home / "landing", self.keys)
+        self.claims = Landing(self.home / "claims", self.keys)
+        await self._keep_config(self.config.version, self.bundle)
+        self.deliveries = Deliveries(self.state)
+        self.broker: Broker = open_broker(self.secrets.expand(self.config.broker), self.home / "queue")
+        for name, setting in self.config.stores.items():
+            self.stores[name] = open_store(self._store_setting(setting), self.keys)
+        await self._prepare_stores()
+        await self.build()
+
+    def _store_setting(self, setting: str) -> str:
+        expanded = self.secrets.expand(setting)
+        return expanded if "://" in expanded else str(self.home / expanded)
+
+    async def _prepare_stores(self) -> None:
+        for name, store in self.stores.items():
+            await store.prepare([item for item in self.config.items.values() if item.store == name])
+
+    async def build(self) -> None:
+        """Make the routes of the present configuration, and their queues."""
+        self.feeds = {name: self._feed(feed) for name, feed in self.config.feeds.items()}
+        for feed in self.config.feeds.values():
+            if feed.item.code not in self.loads:
+                store = self.stores[feed.item.store]
+                self.loads[feed.item.code] = LoadRoute(feed.item, store, self.broker, self.ledger, self.keys, self.claims, self.observer)
+        self.shares = {name: self._share(share) for name, share in self.config.shares.items()}
+        for queue in [*(load.queue for load in self.loads.values()), *(share.offers.queue for share in self.shares.values())]:
+            await self.broker.declare(queue)
+
+    def _share(self, share: ShareConfig) -> ShareRoutes:
+        outlet = OUTLETS[share.kind].build(self.secrets.fill(share.config), share=share.name, home=self.home, broker=self.broker)
+        items, stores = self.config.items, self.stores
+        offers = ShareRoute(share.share, items, stores, self.broker, self.deliveries, self.observer)
+        world = Surroundings(now=self.clock, config=self.config.version)
+        delivers = DeliverRoute(
+            share.share, outlet, items=items, stores=stores, broker=self.broker, deliveries=self.deliveries, keys=self.keys, observer=self.observer, world=world
+        )
+        return ShareRoutes(offers, delivers)
+
+    @cached_property
+    def sink(self) -> QueueSink:
+        """Where every collect leg delivers."""
+        return QueueSink(self.broker, self.keys, self.claims, self.executor)
+
+    def _feed(self, feed: Feed) -> FeedRoute:
+        intake = FeedIntake(feed.name, feed.item.code, lambda: self.config.version, self.ledger, self.landing, self.executor)
+        source = SOURCES[feed.kind].build(
+            self.secrets.fill(feed.source_config), feed.read, feed=feed.name, item=feed.item.code, known=known_headings(feed.item), intake=intake, home=self.home, batch_rows=self.batch_rows
+        )
+        steps = CollectSteps(lambda version: self.plan(feed.name, version), self.clock, self.executor)
+        pipeline = collect_pipeline(feed.name, source, steps, self.sink, self.ledger, Limits(feed.limits.rejected), self.observer)
+        return FeedRoute(feed, source, pipeline)
+
+    def plan(self, feed: str, version: str) -> FeedPlan:
+        """The feed's plan under a configuration version; an older one is made again from what the state kept."""
+        config = self._configs.get(version)
+        found = config.feeds.get(feed) if config is not None else None
+        if found is None:
+            raise Misconfigured(f"feed {feed} is not in configuration {version}", hint="load the configuration that the batch was opened with")
+        return FeedPlan(item=found.item, rules=found.rules, checks=found.checks, only=found.only, keys=self.keys)
+
+    async def _keep_config(self, version: str, bundle: Mapping[str, bytes]) -> None:
+        row = {"version": version, "at": self.ledger.now(), "bundle": zstandard.compress(json.dumps({k: v.decode() for k, v in bundle.items()}).encode())}
+        await self.state.write(lambda c: c.execute(insert(config_version).values(row).on_conflict_do_nothing()))
+
+    async def recall_configs(self) -> None:
+        """Load the older versions that open batches still need."""
+        needed = {header.config for name in self.feeds for header, _ in await self.ledger.unsettled(name)}
+        needed |= {header.config for header, _ in await self.ledger.unapplied()}
+        for version in needed - self._configs.keys():
+            query = select(config_version.c.bundle).where(config_version.c.version == version)
+            stored = await self.state.read(lambda c, q=query: c.execute(q).scalar())  # type: ignore[misc]
+            if stored is None:
+                continue
+            loaded = load_bundle({name: text.encode() for name, text in json.loads(zstandard.decompress(stored)).items()})
+            if loaded.hub is not None:
+                self._configs[version] = loaded.hub
+
+    async def resend(self, header: Header, cut: dict[str, object]) -> None:
+        """Send one batch again from landing; ids repeat, so it can never count twice."""
+        route = self.feeds.get(header.feed)
+        if route is None:
+            raise Misconfigured(f"feed {header.feed} is not configured any more", hint="bring it back to send its batches again")
+        batch: Batch = await route.source.again(header, dict(cut))
+        steps = CollectSteps(lambda version: self.plan(header.feed, version), self.clock, self.executor)
+        step = await steps(batch)
+        await self.sink.deliver(step.passed)
+
+    def can_adopt(self, config: HubConfig) -> bool:
+        """True where only feeds, shares and the catalogue differ: broker, stores and address need a restart."""
+        return (config.broker, dict(config.stores), config.listen) == (self.config.broker, dict(self.config.stores), self.config.listen)
+
+    async def adopt(self, loaded: Loaded) -> None:
+        """Take another configuration whole. No route may be running."""
+        assert loaded.hub is not None, "only a configuration without errors is adopted"
+        await self._keep_config(loaded.version, loaded.bundle)
+        await self._close_routes()
+        self.config, self.bundle = loaded.hub, loaded.bundle
+        self._configs[loaded.version] = loaded.hub
+        self.loads = {}
+        await self._prepare_stores()
+        await self.build()
+        await self.recall_configs()
+
+    async def settle_down(self, hopeless: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until nothing is in flight; False when `hopeless` says that waiting will not help."""
+        while await self.ledger.unapplied():
+            if hopeless():
+                return False
+            await asyncio.sleep(_SETTLE_LOOK_S)
+        return True
+
+    def proofs(self) -> Sequence[Callable[[Proof], Awaitable[None]]]:
+        """What reconciliation checks besides collect and load."""
+        return [self._prove_deliveries]
+
+    async def _prove_deliveries(self, proof: Proof) -> None:
+        """For every share: offered = delivered + withheld + dead + waiting, and every delivered record has its delivery."""
+        for name in self.shares:
+            for item, sums in (await self.deliveries.balance(name)).items():
+                if sums["waiting"] < 0 or sums["recorded"] != sums["delivered"]:
+                    proof.differ("delivery", share=name, item=item, cause="the tallies of the share and its deliveries do not agree", **sums)
+
+    async def received(self, item: str, record_id: str) -> list[tuple[str, str, str, str]]:
+        """Who received a record: time, agency, delivery and share."""
+        found = await self.deliveries.whereabouts(item, record_id)
+        to = {name: share.share.to for name, share in self.config.shares.items()}
+        return [(row["done_at"] or "", to.get(row["share"], "?"), row["delivery_id"], row["share"]) for row in found]
+
+    async def _close_routes(self) -> None:
+        for route in self.feeds.values():
+            await route.source.close()
+        for load in self.loads.values():
+            await load.close()
+        for share in self.shares.values():
+            await share.delivers.outlet.close()
+
+    async def close(self) -> None:
+        """Release everything, in the order of dependence."""
+        await self._close_routes()
+        if hasattr(self, "broker"):
+            await self.broker.close()
+        await asyncio.gather(*(store.close() for store in self.stores.values()))
+        if hasattr(self, "state"):
+            await self.state.close()
+        self.executor.shutdown()
+
+
+def known_headings(item: Item) -> frozenset[str]:
+    """Every heading that the item understands, in comparable form."""
+    names = {heading for field in item.fields for heading in (field.name, field.title, *field.aliases)}
+    return frozenset(normalise_heading(name) for name in names)

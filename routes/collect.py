@@ -1,0 +1,169 @@
+"""The collect leg (采集): an agency's rows, landed, mapped and checked, into the item's intake queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from hub.contracts.batch import ORDINAL, Batch, Fate, Receipt, Step
+from hub.contracts.broker import Broker
+from hub.contracts.errors import Rejected
+from hub.contracts.keys import KeyRing
+from hub.contracts.observer import Observer
+from hub.contracts.source import Source
+from hub.failpoints import failpoint
+from hub.ledger import Ledger
+from hub.pipeline import Held, Pipeline
+from hub.wire import ClaimCheck, encode
+from transforms.intake import FeedPlan, prepare
+
+AHEAD_ROWS = 50_000
+"""Limits are tested over this many rows before anything is published."""
+
+PlanFor = Callable[[str], FeedPlan]
+"""The plan of this feed under a configuration version, so that an opened batch is finished under the one it was opened with."""
+
+
+def intake_queue(item: str) -> str:
+    """Name of an item's intake queue."""
+    return f"intake.{item}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Beyond these a run is held: `rejected` is a share of the rows read, from 0 to 1."""
+
+    rejected: float = 0.05
+
+
+class CollectSteps:
+    """Maps, cleans and checks a batch in a worker thread."""
+
+    def __init__(self, plan_for: PlanFor, clock: Callable[[], datetime], executor: ThreadPoolExecutor) -> None:
+        self._plan_for = plan_for
+        self._clock = clock
+        self._executor = executor
+
+    async def __call__(self, batch: Batch) -> Step:
+        """What becomes of the batch under the configuration that it was opened with."""
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._executor, self._prepare, batch)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+
+    def _prepare(self, batch: Batch) -> Step:
+        return prepare(batch, self._plan_for(batch.header.config), now=self._clock().replace(tzinfo=None))
+
+
+class Limiter:
+    """Tests a run's share of rejected rows: over its first 50,000 rows before anything is published, then at every batch."""
+
+    def __init__(self, source: Source, steps: CollectSteps, ledger: Ledger, limits: Limits) -> None:
+        self._source = source
+        self._steps = steps
+        self._ledger = ledger
+        self._limits = limits
+
+    async def ahead(self, batch: Batch) -> Step:
+        """Look at the first rows of a new arrival. Raises `Held` beyond the limit, `Rejected` for a heading that does not fit."""
+        if batch.header.first or batch.header.generation:
+            return Step(batch)
+        read = refused = 0
+        async for frame in self._source.ahead(batch.header, AHEAD_ROWS):
+            step = await self._steps(batch.with_frame(frame))
+            read += frame.height
+            refused += step.refused.height
+        if not await self._ledger.released(batch.header):
+            self._test(read, refused)
+        return Step(batch)
+
+    async def gate(self, batch: Batch, step: Step) -> None:
+        """Look at the run so far, this batch included. Raises `Held` beyond the limit."""
+        header = batch.header
+        if header.reenters or header.generation or not step.refused.height or await self._ledger.released(header):
+            return
+        sums = await self._ledger.totals(item=header.item, arrival_number=header.arrival, generation=header.generation)
+        refused = sums.fates.get("rejected", 0) + step.refused.height
+        self._test(max(sums.read, AHEAD_ROWS), refused)
+
+    def _test(self, read: int, refused: int) -> None:
+        if refused > read * self._limits.rejected:
+            share = f"{refused / max(read, 1):.1%}"
+            message = f"{refused} of {read} rows were rejected ({share}); the limit is {self._limits.rejected:.0%}"
+            raise Held(message, hint="look at them with `run_hub.py quarantine list` or `preview`, then `run_hub.py feed release|refuse`", code="rejected")
+
+
+class CollectBook:
+    """Keeps the collect leg's place in the ledger."""
+
+    def __init__(self, feed: str, source: Source, ledger: Ledger) -> None:
+        self._feed = feed
+        self._source = source
+        self._ledger = ledger
+
+    async def unfinished(self) -> list[Batch]:
+        """Opened batches, cut again from landing."""
+        return [await self._source.again(header, cut) for header, cut in await self._ledger.unsettled(self._feed)]
+
+    async def open(self, batch: Batch) -> None:
+        """Commit the batch's id and origin before anything is published."""
+        await self._ledger.open(batch.header)
+        failpoint("collect.opened")
+
+    async def settle(self, batch: Batch, step: Step, receipt: Receipt | None) -> None:
+        """Write fates, quarantine and position."""
+        failpoint("collect.published")
+        await self._ledger.settle(batch, step)
+        failpoint("collect.settled")
+
+    async def refuse(self, batch: Batch, error: Rejected) -> None:
+        """Every row of the batch is set aside with the error's code."""
+        refused = batch.frame.select(
+            ORDINAL, pl.lit(error.code or "F001").alias("code"), pl.lit("").alias("field"), pl.lit(error.message).alias("reason")
+        )
+        await self._ledger.settle(batch, Step(batch.with_frame(batch.frame.clear()), refused))
+
+
+class QueueSink:
+    """Publishes a batch to its item's intake queue; returns once it is durable there."""
+
+    def __init__(self, broker: Broker, keys: KeyRing, claims: ClaimCheck, executor: ThreadPoolExecutor) -> None:
+        self._broker = broker
+        self._keys = keys
+        self._claims = claims
+        self._executor = executor
+
+    async def deliver(self, batch: Batch) -> Receipt:
+        """Encode in a worker thread, then publish."""
+        future = asyncio.get_running_loop().run_in_executor(self._executor, encode, batch, self._keys, self._claims)
+        try:
+            message = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+        queue = intake_queue(batch.header.item)
+        failpoint("collect.encoded")
+        await self._broker.declare(queue)
+        await self._broker.publish(queue, message)
+        return Receipt(batch.header.batch_id, np.full(len(batch), Fate.PASSED, np.uint8))
+
+    async def close(self) -> None:
+        """The broker belongs to the engine."""
+
+
+def collect_pipeline(
+    feed: str, source: Source, steps: CollectSteps, sink: QueueSink, ledger: Ledger, limits: Limits, observer: Observer
+) -> Pipeline:
+    """The collect leg of one feed."""
+    limiter = Limiter(source, steps, ledger, limits)
+    return Pipeline(feed, source, steps, sink, CollectBook(feed, source, ledger), observer, ahead=limiter.ahead, gate=limiter.gate)

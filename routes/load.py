@@ -1,0 +1,109 @@
+"""The load leg (入库): an item's intake queue, matched to subjects, into its central store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import polars as pl
+
+from hub.contracts.batch import Batch
+from hub.contracts.broker import Broker, Delivered
+from hub.contracts.errors import Rejected
+from hub.contracts.item import Item
+from hub.contracts.keys import KeyRing
+from hub.contracts.observer import Observer
+from hub.contracts.store import Store
+from hub.failpoints import failpoint
+from hub.landing import Landing
+from hub.ledger import Ledger
+from hub.wire import claim_of, decode
+from routes.collect import intake_queue
+from transforms.matching import match
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A message decoded and matched, waiting for the store."""
+
+    delivered: Delivered
+    batch: Batch
+    subjects: pl.DataFrame
+
+
+class LoadRoute:
+    """Loads one item: one at a time, in order. Decoding the next batch runs while the store writes the last."""
+
+    def __init__(self, item: Item, store: Store, broker: Broker, ledger: Ledger, keys: KeyRing, claims: Landing, observer: Observer) -> None:
+        self.item = item
+        self._store = store
+        self._broker = broker
+        self._ledger = ledger
+        self._keys = keys
+        self._claims = claims
+        self._observer = observer
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{item.code}")
+
+    @property
+    def queue(self) -> str:
+        """The item's intake queue."""
+        return intake_queue(self.item.code)
+
+    async def run(self) -> None:
+        """Load for ever. Raises `Unavailable` when the broker or the store is away: run again."""
+        await self._broker.declare(self.queue)
+        async with aclosing(self._ready()) as ready:
+            async for one in ready:
+                await self._load(one)
+
+    async def _ready(self) -> AsyncGenerator[_Ready, None]:
+        """Messages decoded one ahead of the store."""
+        async with aclosing(self._broker.consume(self.queue, prefetch=2)) as messages:
+            ahead: asyncio.Task[_Ready | None] = asyncio.create_task(self._next(messages))
+            try:
+                while True:
+                    one = await ahead
+                    ahead = asyncio.create_task(self._next(messages))
+                    if one is not None:
+                        yield one
+            finally:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _next(self, messages: AsyncGenerator[Delivered, None]) -> _Ready | None:
+        delivered = await anext(messages)
+        future = asyncio.get_running_loop().run_in_executor(self._executor, self._decode, delivered)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+        except Rejected as error:
+            # The batch stays open in the ledger and in landing; only the unreadable copy is dropped.
+            self._observer.tell("unreadable", self.item.code, reason=error.message, hint=error.hint)
+            await self._broker.ack(delivered)
+            return None
+
+    def _decode(self, delivered: Delivered) -> _Ready:
+        batch = decode(delivered.message, self._keys, self._claims)
+        frame, subjects = match(batch.frame, self.item, self._keys)
+        return _Ready(delivered, batch.with_frame(frame), subjects)
+
+    async def _load(self, one: _Ready) -> None:
+        failpoint("load.decoded")
+        receipt = await self._store.apply(one.batch, self.item, one.subjects)
+        failpoint("load.applied")
+        await self._ledger.applied(one.batch, receipt)
+        failpoint("load.copied")
+        await self._broker.ack(one.delivered)
+        failpoint("load.acked")
+        if (claim := claim_of(one.delivered.message)) is not None:
+            self._claims.remove(claim)
+        self._observer.tell("loaded", self.item.code, seen=receipt.seen, seq=receipt.seq, **receipt.counts)
+
+    async def close(self) -> None:
+        """Release the worker thread."""
+        self._executor.shutdown()

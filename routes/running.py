@@ -1,0 +1,175 @@
+"""A hub at work: every feed, load and share kept moving, for ever or once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from config.loader import Loaded, load
+from hub.control import ControlDoor
+from hub.engine import Engine, Kept
+from hub.schedule import Schedule
+from routes.city import ZONE, City, FeedRoute
+from routes.desk import Desk
+
+_CONFIG_LOOK_S = 2.0
+_POLL_S = 0.05
+
+
+class RunningHub:
+    """The city with an engine under it, a schedule, and a door for the operator."""
+
+    def __init__(self, city: City) -> None:
+        self.city = city
+        self.engine = Engine(city.standing, city.observer)
+        self.schedule = Schedule(ZONE)
+        self.desk = Desk(city, self.engine, self.schedule)
+        self._door = ControlDoor(city.home / "hub.sock", self.desk.call)
+
+    async def start(self) -> None:
+        """Open the door, finish nothing by force, and let every route run."""
+        await self.city.recall_configs()
+        await self._door.open()
+        self.schedule.start()
+        self._keep_loads()
+        for route in self.city.feeds.values():
+            self._keep_feed(route)
+        self._keep_shares()
+
+    def _keep_loads(self) -> None:
+        for load_route in self.city.loads.values():
+            self.engine.keep(f"load:{load_route.item.code}", load_route.run)
+
+    def _keep_shares(self) -> None:
+        for name, share in self.city.shares.items():
+            self.engine.keep(f"offer:{name}", share.offer_forever)
+            self.engine.keep(f"share:{name}", share.deliver_forever)
+
+    def _keep_feed(self, route: FeedRoute) -> None:
+        name = f"feed:{route.feed.name}"
+        when = route.feed.when
+        timed = when is not None and (when.cron or when.every)
+        due = self.schedule.add(route.feed.name, cron=when.cron, every=when.every) if when is not None and timed else None
+        asked = due is None  # a feed without times looks at once; one that failed is tried again without waiting for its time
+
+        async def work() -> None:
+            nonlocal asked
+            if not asked:
+                await (_any(due.wait, kept.nudged.wait) if due is not None else _any(route.source.wake, kept.nudged.wait, _quiet(route)))
+            asked = True
+            kept.nudged.clear()
+            if due is not None:
+                due.clear()
+            kept.draining = True
+            try:
+                await route.pipeline.drain()
+            finally:
+                kept.draining = False
+            asked = False
+
+        kept: Kept = self.engine.keep(name, work)
+
+    async def once(self) -> bool:
+        """Read each feed once whatever its schedule, wait out quiet periods, deliver what is due; True when nothing is held or stopped."""
+        await self.city.recall_configs()
+        await self._door.open()
+        self._keep_loads()
+        feeds = [Kept(f"feed:{name}", lambda route=route: _drain_all(route)) for name, route in self.city.feeds.items()]  # type: ignore[misc]
+        turn = asyncio.Semaphore(2)
+        await asyncio.gather(*(self._once(kept, turn) for kept in feeds))
+        await self.city.settle_down(self._load_troubled)
+        shares = [(Kept(f"offer:{n}", s.offer), Kept(f"share:{n}", s.deliver_due)) for n, s in self.city.shares.items()]
+        for pair in shares:
+            for kept in pair:
+                await self._once(kept, turn)
+        failing = [k.name for k in [*feeds, *(k for pair in shares for k in pair), *self.engine.kept.values()] if k.trouble]
+        return not failing and not self.city.standing.waiting()
+
+    def _load_troubled(self) -> bool:
+        """True where a load leg waits for its store or has stopped: more waiting would not help."""
+        return any(kept.failures >= 3 or self.city.standing.of(name).state == "stopped" for name, kept in self.engine.kept.items())
+
+    async def _once(self, kept: Kept, turn: asyncio.Semaphore) -> None:
+        async with turn:
+            if self.city.standing.of(kept.name).state != "idle":
+                return
+            for _ in range(3):
+                delay = await self.engine.attempt(kept)
+                if not delay:
+                    return
+                await asyncio.sleep(min(delay, 2.0))
+
+    async def watch_config(self, directory: Path) -> None:
+        """Take a changed configuration whole, or keep the old one and say what is wrong with the new."""
+        seen = _stamp(directory)
+        while True:
+            await asyncio.sleep(_CONFIG_LOOK_S)
+            now = _stamp(directory)
+            if now != seen:
+                seen = now
+                await self.reload(load(directory))
+
+    async def reload(self, loaded: Loaded) -> bool:
+        """Swap the configuration between batches; False when it was refused and the old one goes on."""
+        if loaded.hub is None or not self.city.can_adopt(loaded.hub):
+            reasons = [f"{p.file}:{p.line}: {p.message}" for p in loaded.problems[:20]] or ["broker, stores or address changed: restart the hub"]
+            self.city.observer.tell("config_refused", "config", reasons=reasons)
+            await self.city.ledger.note("config_refused", "config", version=loaded.version, reasons=reasons)
+            return False
+        if loaded.version == self.city.config.version:
+            return True
+        await self.engine.close()
+        await self.city.adopt(loaded)
+        self._keep_loads()
+        for route in self.city.feeds.values():
+            self._keep_feed(route)
+        self._keep_shares()
+        self.city.observer.tell("config_taken", "config", version=loaded.version)
+        return True
+
+    async def close(self) -> None:
+        """Stop all routes and close the door."""
+        self.schedule.close()
+        await self.engine.close()
+        await self._door.close()
+
+
+async def _drain_all(route: FeedRoute) -> None:
+    """Read all there is, and what becomes ready while quiet periods pass."""
+    await route.pipeline.drain()
+    while (seconds := await route.source.next_ready()) is not None:
+        await asyncio.sleep(max(seconds, _POLL_S))
+        await route.pipeline.drain()
+
+
+def _quiet(route: FeedRoute) -> Callable[[], Awaitable[None]]:
+    async def wait() -> None:
+        seconds = await route.source.next_ready()
+        if seconds is None:
+            await asyncio.Event().wait()
+        else:
+            await asyncio.sleep(max(seconds, _POLL_S))
+
+    return wait
+
+
+async def _any(*waiters: Callable[[], Awaitable[object]]) -> None:
+    """Return when the first of them does."""
+    tasks = [asyncio.ensure_future(waiter()) for waiter in waiters]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _stamp(directory: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and times of the configuration's files."""
+    looks = [(path, path.stat()) for path in directory.rglob("*.yaml")]
+    return tuple(sorted((str(path), look.st_size, look.st_mtime_ns) for path, look in looks))
