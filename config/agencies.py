@@ -1,0 +1,200 @@
+"""Agency files: sources, feeds, shares and tests, with every name in them resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from config.connectors import Kinds
+from config.expressions import Expressions
+from config.models import AgencyFile, BasisPart, FeedPart, LimitsPart, SharePart
+from config.problems import nearest
+from config.resolved import Agency, Feed, FeedTest, Limits, ShareConfig, When
+from config.syntax import Document, Node
+from config.validation import check
+from hub.contracts.item import Item, Level
+from hub.contracts.share import Basis, Share
+from transforms.checks import CheckRule
+from transforms.expression import Compiled
+
+
+@dataclass(frozen=True)
+class World:
+    """What an agency file may refer to."""
+
+    agencies: Mapping[str, Agency]
+    items: Mapping[str, Item]
+    codes: Mapping[str, Mapping[str, str]]
+    kinds: Kinds
+    limits: Limits
+    files: frozenset[str] | None  # files below the configuration's directory; None where they are not at hand
+
+
+@dataclass
+class Found:
+    """What one agency file holds."""
+
+    feeds: dict[str, Feed] = field(default_factory=dict)
+    shares: dict[str, ShareConfig] = field(default_factory=dict)
+    tests: list[FeedTest] = field(default_factory=list)
+
+
+class AgencyReader:
+    """Resolves one agency file."""
+
+    def __init__(self, document: Document, part: AgencyFile, world: World) -> None:
+        assert document.root is not None
+        self.document, self.part, self.world, self.root = document, part, world, document.root
+        self.code = part.agency.code
+        self.sources: dict[str, tuple[str, BaseModel | None]] = {}
+
+    def read(self) -> Found:
+        """Everything in the file that is sound; what is not is reported in the document."""
+        self.sources = {name: self._source(name) for name in self.part.sources}
+        found = Found()
+        for name, part in self.part.feeds.items():
+            if feed := self._feed(name, part):
+                found.feeds[feed.name] = feed
+        for name, share_part in self.part.shares.items():
+            if share := self._share(name, share_part):
+                found.shares[share.name] = share
+        found.tests = self._tests()
+        return found
+
+    def _source(self, name: str) -> tuple[str, BaseModel | None]:
+        node, path = self.root.at("sources", name), f"sources.{name}"
+        kind = self._one_key(node, path, self.world.kinds.sources, "sources")
+        if kind is None:
+            return "", None
+        return kind, check(self.document, node.entries[kind], self.world.kinds.sources[kind].config, f"{path}.{kind}")
+
+    def _one_key(self, node: Node, path: str, known: Mapping[str, object], noun: str) -> str | None:
+        """The one key of a map that names a connector."""
+        if node.kind != "map" or len(node.entries) != 1:
+            self.document.report(node, path, "wrong-type", f"{path} must be a map with one key, the kind of connector", nearest("", known, noun=noun))
+            return None
+        kind = next(iter(node.entries))
+        if kind not in known:
+            self.document.report(node.keys[kind], f"{path}.{kind}", "unknown-connector", f"there is no connector {kind}", nearest(kind, known, noun=noun))
+            return None
+        return kind
+
+    def _item(self, node: Node, path: str, code: str) -> Item | None:
+        if code not in self.world.items:
+            self.document.report(node, path, "unknown-item", f"the catalogue has no item {code}", nearest(code, self.world.items, noun="items"))
+        return self.world.items.get(code)
+
+    def _feed(self, name: str, part: FeedPart) -> Feed | None:
+        node, path = self.root.at("feeds", name), f"feeds.{name}"
+        item = self._item(node.at("item"), f"{path}.item", part.item)
+        source = self._read_from(node.at("read"), f"{path}.read")
+        rules, checks, only = self._expressions(node, path, item, part) if item else ({}, (), None)
+        limits = self._limits(node, path, part)
+        if item is None or source is None:
+            return None
+        kind, config, read = source
+        when = When(part.when.cron, part.when.every, part.when.due) if part.when else None
+        priority = item.priority.get(f"{self.code}.{name}", part.priority)
+        return Feed(f"{self.code}.{name}", self.code, item, kind, config, read, when, rules, checks, only, limits, priority)
+
+    def _read_from(self, node: Node, path: str) -> tuple[str, BaseModel, BaseModel] | None:
+        if node.kind != "map" or "from" not in node.entries:
+            self.document.report(node, f"{path}.from", "missing-key", "the key from is missing", "say which source is read: from: drop")
+            return None
+        name = node.entries["from"].text
+        if name not in self.part.sources:
+            hint = nearest(name, self.part.sources, noun="sources")
+            self.document.report(node.entries["from"], f"{path}.from", "unknown-source", f"this agency has no source {name}", hint)
+            return None
+        kind, config = self.sources[name]
+        if not kind:
+            return None
+        read = check(self.document, node, self.world.kinds.sources[kind].read, path, fixed=("from",))
+        return (kind, config, read) if config is not None and read is not None else None
+
+    def _expressions(self, node: Node, path: str, item: Item, part: FeedPart) -> tuple[dict[str, Compiled], tuple[CheckRule, ...], Compiled | None]:
+        reader = Expressions(self.document, item, self.world.codes)
+        rules: dict[str, Compiled] = {}
+        for name in part.map:
+            place = node.at("map", name)
+            if name not in item.by_name:
+                hint = nearest(name, item.by_name, noun="fields")
+                self.document.report(node.at("map").keys[name], f"{path}.map.{name}", "unknown-field", f"{item.code} has no field {name}", hint)
+            elif compiled := reader.rule(place, item.by_name[name], f"{path}.map.{name}"):
+                rules[name] = compiled
+        lines = node.at("check").items if part.check else []
+        checks = [reader.check(line, f"{path}.check.{number}", number) for number, line in enumerate(lines)]
+        only = reader.condition(node.at("only"), f"{path}.only") if part.only else None
+        return rules, tuple(rule for rule in checks if rule), only
+
+    def _limits(self, node: Node, path: str, part: FeedPart) -> Limits:
+        own = part.limits or LimitsPart()
+        rejected = self.world.limits.rejected if own.rejected is None else own.rejected
+        shrink = self.world.limits.shrink if own.shrink is None else own.shrink
+        for name, value in (("rejected", own.rejected), ("shrink", own.shrink)):
+            if value is not None and value >= 1 and not part.because:
+                self._because(node.at("limits", name), f"{path}.limits.{name}", "100% turns the limit off")
+        return Limits(rejected, shrink)
+
+    def _because(self, node: Node, path: str, message: str) -> None:
+        self.document.report(node, path, "because-missing", f"{message}, which needs a reason", 'add because: "…" beside it; it is kept in the audit')
+
+    def _share(self, name: str, part: SharePart) -> ShareConfig | None:
+        node, path = self.root.at("shares", name), f"shares.{name}"
+        found = [self._item(node.at("items", number), f"{path}.items.{number}", code) for number, code in enumerate(part.items)]
+        items = [item for item in found if item]
+        self._receiver(node.at("to"), f"{path}.to", part.to)
+        self._granted(node, path, part, items)
+        kind = self._one_key(node.at("deliver"), f"{path}.deliver", self.world.kinds.outlets, "outlets")
+        if kind is None:
+            return None
+        place = node.at("deliver", kind)
+        config = check(self.document, place, self.world.kinds.outlets[kind].config, f"{path}.deliver.{kind}")
+        if place.entries.get("allow") and not part.because:
+            self._because(place.keys["allow"], f"{path}.deliver.{kind}.allow", "allow opens private networks")
+        if config is None or len(items) != len(part.items):
+            return None
+        basis = _basis(part.basis) if part.basis else None
+        share = Share(f"{self.code}.{name}", self.code, part.to, tuple(part.items), tuple(part.fields), basis, dict(part.masks))
+        return ShareConfig(share, kind, config, part.because)
+
+    def _receiver(self, node: Node, path: str, code: str) -> None:
+        if code not in self.world.agencies:
+            self.document.report(node, path, "unknown-agency", f"there is no agency {code}", nearest(code, self.world.agencies, noun="agencies"))
+
+    def _granted(self, node: Node, path: str, part: SharePart, items: list[Item]) -> None:
+        known = {name for item in items for name in item.by_name}
+        places = [(field, node.at("fields", number), f"{path}.fields.{number}") for number, field in enumerate(part.fields)]
+        places += [(field, node.at("masks").keys[field], f"{path}.masks.{field}") for field in part.masks]
+        for field_name, place, where in places:
+            if items and field_name not in known:
+                self.document.report(
+                    place, where, "unknown-field", f"no item of this share has a field {field_name}", nearest(field_name, known, noun="fields")
+                )
+        for field_name, mask in part.masks.items():
+            if mask == "none" and not part.because:
+                self._because(node.at("masks", field_name), f"{path}.masks.{field_name}", "none turns masking off")
+        strict = [item.code for item in items if item.level in (Level.DEPARTMENT, Level.AUTHORISED)]
+        if strict and part.basis is None:
+            message = f"{strict[0]} may be shared on a basis only"
+            self.document.report(node, f"{path}.basis", "missing-key", message, "add basis: {purpose: …, document: …, until: 2026-12-31}")
+
+    def _tests(self) -> list[FeedTest]:
+        tests = []
+        for number, part in enumerate(self.part.tests):
+            place, path = self.root.at("tests", number), f"tests.{number}"
+            if part.feed not in self.part.feeds:
+                hint = nearest(part.feed, self.part.feeds, noun="feeds")
+                self.document.report(place.at("feed"), f"{path}.feed", "unknown-feed", f"this agency has no feed {part.feed}", hint)
+            if self.world.files is not None and part.given not in self.world.files:
+                hint = nearest(part.given, self.world.files, noun="files")
+                self.document.report(place.at("given"), f"{path}.given", "missing-file", f"there is no file {part.given}", hint)
+            expect = part.expect
+            tests.append(FeedTest(self.code, f"{self.code}.{part.feed}", part.given, expect.passed, expect.rejected, expect.filtered, expect.warned))
+        return tests
+
+
+def _basis(part: BasisPart) -> Basis:
+    return Basis(part.purpose, part.document, part.start, part.until)

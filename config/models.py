@@ -1,0 +1,201 @@
+"""The shape of the YAML files, key by key; the JSON Schema for editors is made from these models."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from config.values import BrokerSetting, Cron, Day, DueTime, Every, Listen, Percent, StoreSetting, Texts
+from hub.contracts.endpoint import Duration
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+AgencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][0-9]{4}$")]
+ItemCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][0-9]{4}-[FZGJ][0-9]{2}-[0-9]{2}$")]
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+Mask = Literal["name", "party", "id_no", "phone", "account", "address", "all", "none"]
+
+
+class Part(BaseModel):
+    """A part of a file: unknown keys are refused, values are never echoed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class FieldPart(Part):
+    """One field of an item."""
+
+    name: FieldName = Field(description="Identifier; the column's name everywhere.")
+    title: str = Field(description="Heading of the standard template.", max_length=200)
+    alias: Texts = Field((), description="Other headings that mean the same.")
+    type: Literal["text", "long", "number", "date", "time"] = Field("text", description="long is text beyond 2,000 characters.")
+    length: int | None = Field(None, ge=1, le=100_000, description="Longest text in characters, or digits of a number.")
+    scale: int = Field(0, ge=0, le=9, description="Decimals of a number.")
+    need: Literal["M", "C1", "C2", "C3"] | None = Field(None, description="M must be there; of all C1 fields at least one; C2 on a condition.")
+    codes: str | dict[str, str] | list[str] | None = Field(None, description="Name of a code list, or the codes themselves.")
+    multi: bool = Field(False, description="Several codes may stand in one cell.")
+    check: Literal["uscc", "org_code", "reg_no", "id_no"] | None = Field(None, description="Identifier whose form is checked.")
+    when: dict[str, str] | None = Field(None, max_length=1, description="Check the identifier only where this field has this value.")
+    role: Texts = Field((), description="What the field is for: key, subject.1, event_date, …")
+    pii: Literal["P", "S"] | None = Field(None, description="P personal, S sensitive.")
+    unit: Literal["元", "万元"] | None = Field(None, description="Unit of an amount.")
+
+
+class ItemFile(Part):
+    """catalogue/*.yaml: one item of the catalogue."""
+
+    item: ItemCode = Field(description="Code, for example A0030-F06-01.")
+    name: str = Field(max_length=200)
+    name_en: str = Field("", max_length=200)
+    agency: AgencyCode | None = Field(None, description="Provider; by default the code's first part.")
+    level: Literal["open", "basic", "department", "authorised"] = Field(description="Who may see it.")
+    kind: str = Field("", description="One of the ten kinds: 处罚, 许可, …")
+    frequency: str = ""
+    store: Literal["ent", "psn", "gov", "fin"] | None = Field(None, description="By default from the code's letter.")
+    key: str = Field(description="Natural key: doc_no + uscc|reg_no.")
+    version: str = "v1"
+    public_persons: bool = Field(False, description="Natural persons of an open item may be published.")
+    priority: dict[str, int] = Field(default_factory=dict, description="feed: priority; the higher wins.")
+    fields: list[FieldPart] = Field(min_length=1, max_length=500)
+
+
+class CommonFile(Part):
+    """catalogue/common.yaml: fields that every item may carry besides its own."""
+
+    fields: list[FieldPart] = Field(max_length=50)
+
+
+class CodesFile(Part):
+    """codes/*.yaml: one code list."""
+
+    codes: Name = Field(description="The list's name.")
+    title: str = ""
+    entries: dict[str, str] = Field(min_length=1, max_length=20_000, description="code: label")
+
+
+class AgencyPart(Part):
+    """Who somebody is."""
+
+    code: AgencyCode
+    name: str = Field(max_length=200)
+    name_en: str = ""
+    now: str = Field("", description="Present name or successor.")
+
+
+class AgenciesFile(Part):
+    """agencies.yaml: every agency that the city knows."""
+
+    agencies: list[AgencyPart] = Field(max_length=2000)
+
+
+class LimitsPart(Part):
+    """Beyond these a run is held and asks."""
+
+    rejected: Percent | None = Field(default=None, description="Rejected rows.")
+    shrink: Percent | None = Field(default=None, description="Rows that a snapshot withdraws.")
+
+
+class WhenPart(Part):
+    """When a feed wakes."""
+
+    cron: Cron | None = Field(None, description="minute hour day month weekday")
+    every: Every | None = Field(None, description="A period: 15m.")
+    due: DueTime | None = Field(None, description="How long after the event records must be here: 7 workdays.")
+
+
+class FeedPart(Part):
+    """One way an agency delivers one item."""
+
+    item: str
+    read: dict[str, Any] = Field(description="from: a source; the rest belongs to the source's kind.")
+    when: WhenPart | None = None
+    map: dict[FieldName, Expression] = Field(default_factory=dict, description="Only where headings differ from the catalogue.")
+    only: Expression | None = Field(None, description="Rows that do not fulfil it are filtered.")
+    check: list[Expression | dict[str, str]] = Field(default_factory=list, max_length=200)
+    limits: LimitsPart | None = None
+    priority: int = 0
+    because: str = ""
+
+
+class BasisPart(Part):
+    """Why an agency may see it."""
+
+    purpose: str = Field(min_length=1, max_length=200)
+    document: str = Field(min_length=1, max_length=200)
+    start: Day | None = None
+    until: Day
+
+
+class SharePart(Part):
+    """What one agency receives."""
+
+    items: list[str] = Field(min_length=1, max_length=100)
+    to: str
+    basis: BasisPart | None = None
+    fields: list[FieldName] = Field(min_length=1, max_length=500)
+    masks: dict[FieldName, Mask] = Field(default_factory=dict, description="none turns masking off and needs because.")
+    deliver: dict[str, dict[str, Any]] = Field(description="One kind of outlet with its settings.")
+    because: str = ""
+
+
+class ExpectPart(Part):
+    """What a test expects of its file."""
+
+    passed: int | None = Field(None, ge=0)
+    rejected: dict[str, int] = Field(default_factory=dict, description="code: rows")
+    filtered: int | None = Field(None, ge=0)
+    warned: dict[str, int] = Field(default_factory=dict)
+
+
+class TestPart(Part):
+    """A file that a feed is tried on."""
+
+    feed: str
+    given: str = Field(description="A file below the configuration's directory.")
+    expect: ExpectPart
+
+
+class AgencyFile(Part):
+    """agencies/*.yaml: one agency with its sources, feeds, shares and tests."""
+
+    agency: AgencyPart
+    sources: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    feeds: dict[Name, FeedPart] = Field(default_factory=dict)
+    shares: dict[Name, SharePart] = Field(default_factory=dict)
+    tests: list[TestPart] = Field(default_factory=list)
+
+
+class StoresPart(Part):
+    """Where the four central stores are."""
+
+    ent: StoreSetting = "stores/ent.sqlite"
+    psn: StoreSetting = "stores/psn.sqlite"
+    gov: StoreSetting = "stores/gov.sqlite"
+    fin: StoreSetting = "stores/fin.sqlite"
+
+
+class KeepPart(Part):
+    """How long things are kept."""
+
+    landing: Duration = timedelta(days=730)
+    done: Duration = timedelta(days=30)
+    journal: Duration = timedelta(days=90)
+
+
+class DefaultsPart(Part):
+    """What feeds have unless they say otherwise."""
+
+    limits: LimitsPart = LimitsPart()
+
+
+class HubFile(Part):
+    """hub.yaml: the city and the machine."""
+
+    city: str = Field(max_length=100)
+    broker: BrokerSetting = Field("embedded", description="embedded, or an amqp URL whose password is a reference.")
+    stores: StoresPart = StoresPart()
+    listen: Listen = Field("127.0.0.1:8700", description="Console and interfaces.")
+    defaults: DefaultsPart = DefaultsPart()
+    keep: KeepPart = KeepPart()
