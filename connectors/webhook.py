@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from connectors.formats.cloudevents import CONTENT_TYPE, to_event
 from connectors.formats.destination import Destination, Resolve
@@ -39,7 +39,7 @@ class WebhookConfig(EndpointConfig):
     """Where and how a receiver is called."""
 
     url: str = Field(description="Address that takes POST requests; https, or http where `allow` names its network.")
-    secret: str = Field(description="Reference to the signing secret, such as `${env:COURT_HOOK}`: `whsec_…`, or plain text of at least 24 characters.")
+    secret: SecretStr = Field(description="Reference to the signing secret, such as `${env:COURT_HOOK}`: `whsec_…`, or plain text of at least 24 characters.")
     timeout: Duration = Field(timedelta(seconds=15), description="How long one call may take from name look-up to the end of the answer.")
     allow: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=32)] = Field(
         (), description="Private or loopback networks (CIDR) that this address may lie in; without it only public addresses are called."

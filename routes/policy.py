@@ -54,7 +54,7 @@ def decide(
     fields = _granted_fields(item, share)
     if missing := _missing(item, rows, fields):
         return _nothing(rows, f"columns are missing: {', '.join(missing)}")
-    marked = rows.with_row_index(_PLACE).with_columns(_rank(item).alias(_RANK))
+    marked = _dated(rows).with_row_index(_PLACE).with_columns(_rank(item).alias(_RANK))
     marked = marked.with_columns(_reason(item, share, grant, _today(now)).alias(_REASON), pl.col("record_id").is_in(list(known)).alias(_KNOWN))
     ends = pl.col(_REASON).is_in(list(_ENDINGS)) & pl.col(_KNOWN)
     leaving = marked.filter(pl.col(_REASON).is_null())
@@ -101,6 +101,13 @@ def _nothing(rows: pl.DataFrame, why: str) -> Decision:
     ids = rows["record_id"].cast(pl.String) if "record_id" in rows.columns else pl.Series("record_id", [None] * rows.height, dtype=pl.String)
     withheld = pl.DataFrame({"record_id": ids, "reason": pl.Series(["unreadable"] * rows.height, dtype=pl.String)})
     return Decision(pl.DataFrame(schema=dict.fromkeys(DECIDED, pl.String)), withheld, f"none: {why}")
+
+
+def _dated(rows: pl.DataFrame) -> pl.DataFrame:
+    """An end of publication that is no date has passed long ago."""
+    if rows.schema.get("public_until", pl.Date) in (pl.Date, pl.Null):
+        return rows
+    return rows.with_columns(pl.when(pl.col("public_until").is_not_null()).then(pl.lit(date.min)).alias("public_until"))
 
 
 def _rank(item: Item) -> pl.Expr:
@@ -159,11 +166,10 @@ def _lack(item: Item, grant: Grant, private: bool) -> pl.Expr:
 
 
 def _publication_ended(item: Item, today: date) -> pl.Expr:
-    """True from the day after 公示截止期; an end that cannot be read as a date has passed."""
+    """True from the day after 公示截止期."""
     if "public_until" not in item.by_name:
         return pl.lit(value=False)
-    until = pl.col("public_until")
-    return until.is_not_null() & ~(until.cast(pl.Date, strict=False) >= today).fill_null(value=False)
+    return (pl.col("public_until") < today).fill_null(value=False)
 
 
 def is_government(agency: str) -> bool:
