@@ -11,7 +11,7 @@ import polars as pl
 
 from connectors.formats import records
 from connectors.formats.cut import CsvFormat, Cut, examine
-from connectors.formats.window import Mask, Window, read_exactly, window_of, windows
+from connectors.formats.window import Mask, Window, lines_between, read_exactly, window_of, windows
 from hub.contracts.batch import LINE, ORDINAL, REFUSED_SCHEMA, none_refused
 from hub.contracts.errors import Rejected
 
@@ -66,6 +66,10 @@ class CsvReader:
         """The very same block again. Raises `Rejected` where the stream is shorter than it was."""
         window = window_of(read_exactly(stream, start, end), cut, start=start, line=line, final=True)
         return _block(window, _sort(window, cut), cut, first)
+
+    def line_at(self, stream: BinaryIO, cut: Cut, offset: int) -> int:
+        """Physical line that begins at byte `offset`, which is known to follow a line end."""
+        return cut.line + (lines_between(stream, cut.start, offset, cut.encoding) if offset > cut.start else 0)
 
     def count(self, stream: BinaryIO, cut: Cut) -> int:
         """Records of the whole file without parsing them; closing totals and empty rows are none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, BinaryIO, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -39,14 +39,16 @@ class CsvFormat(EndpointConfig):
     """Delimited text. Everything is found by itself unless it is named here."""
 
     encoding: Literal["auto", "utf-8", "gb18030", "gbk", "utf-16", "utf-16-le", "utf-16-be"] = Field(
-        "auto", description="Character set; gbk is read as GB 18030."
+        default="auto", description="Character set; gbk is read as GB 18030."
     )
-    delimiter: Annotated[str, AfterValidator(_delimiter)] = Field("auto", description='One or more characters between cells, "\\t" for a tab, "\\e" for 0x1B.')
-    quote: Literal["auto", '"', "none"] = Field("auto", description="Whether cells may be quoted (RFC 4180).")
-    header: bool = Field(True, description="Whether a line names the columns; without one, `columns` does.")
-    columns: tuple[str, ...] = Field((), description="Headings of a file that has none of its own.")
-    skip: int = Field(0, ge=0, le=1000, description="Lines to pass over before the heading.")
-    totals: tuple[str, ...] = Field(TOTALS, description="First cell of the closing lines that are no records.")
+    delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(
+        default="auto", description='One or more characters between cells, "\\t" for a tab, "\\e" for 0x1B.'
+    )
+    quote: Literal["auto", '"', "none"] = Field(default="auto", description="Whether cells may be quoted (RFC 4180).")
+    header: bool = Field(default=True, description="Whether a line names the columns; without one, `columns` does.")
+    columns: tuple[str, ...] = Field(default=(), description="Headings of a file that has none of its own.")
+    skip: int = Field(default=0, ge=0, le=1000, description="Lines to pass over before the heading.")
+    totals: tuple[str, ...] = Field(default=TOTALS, description="First cell of the closing lines that are no records.")
 
     @model_validator(mode="after")
     def _columns_named(self) -> Self:
@@ -78,7 +80,8 @@ class Cut:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Inverse of `to_wire`."""
-        return cls(**{**wire, "titles": tuple(wire["titles"])})
+        kept = {field.name: wire[field.name] for field in fields(cls)}
+        return cls(**{**kept, "titles": tuple(wire["titles"])})
 
     @property
     def names(self) -> tuple[str, ...]:

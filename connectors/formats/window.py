@@ -76,6 +76,16 @@ def read_exactly(stream: BinaryIO, start: int, end: int) -> bytes:
     return b"".join(pieces)
 
 
+def lines_between(stream: BinaryIO, start: int, end: int, encoding: str) -> int:
+    """Line ends from byte `start` to `end`."""
+    stream.seek(start)
+    found = 0
+    while start < end and (piece := stream.read(min(PIECE, end - start))):
+        found += len(charset.line_ends(piece, encoding))
+        start += len(piece)
+    return found
+
+
 def _trimmed(window: Window, ends: Offsets) -> Window:
     """The window without what belongs to no whole record yet."""
     if window.layout.used == len(window.text):

@@ -1,0 +1,7 @@
+"""A directory that another system drops files into, or collects them from."""
+
+from connectors.folder.outlet import FolderOutlet, FolderOutletConfig
+from connectors.folder.settings import FolderConfig, FolderRead, Ready
+from connectors.folder.source import FolderSource
+
+__all__ = ["FolderConfig", "FolderOutlet", "FolderOutletConfig", "FolderRead", "FolderSource", "Ready"]

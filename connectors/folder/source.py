@@ -1,0 +1,138 @@
+"""Reads each finished file of a folder once, oldest first, then moves it to `done/` or `refused/`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from connectors.folder.drop import DONE, PROCESSING, REFUSED, Claim, Drop, Found
+from connectors.folder.settings import FolderConfig, FolderRead
+from connectors.folder.watch import RESCAN, Watch
+from connectors.formats.csv import ROWS, CsvReader
+from connectors.formats.reading import ArrivalReader
+from connectors.formats.worker import Worker
+from hub.contracts.batch import Batch, Header
+from hub.contracts.errors import Rejected
+from hub.contracts.source import Arrival, Intake
+
+
+class FolderSource:
+    """One feed's files in a folder. `known` are the item's headings, normalised; a relative path is below `home`.
+
+    A file is claimed by renaming it into `processing/<feed>/`; what a crash left there is offered again first.
+    """
+
+    def __init__(
+        self,
+        config: FolderConfig,
+        read: FolderRead,
+        *,
+        feed: str,
+        item: str,
+        known: frozenset[str],
+        intake: Intake,
+        home: Path,
+        batch_rows: int = ROWS,
+        clock: Callable[[], float] = time.time,
+        rescan: float = RESCAN,
+    ) -> None:
+        self.feed = feed
+        self.item = item
+        self._read = read
+        self._intake = intake
+        self._clock = clock
+        self._drop = Drop(home / config.path, feed, read, clock)
+        self._worker = Worker(f"folder-{feed}")
+        self._reader = ArrivalReader(CsvReader(read.csv, known), intake, self._worker, batch_rows)
+        self._watch = Watch(self._drop.root, (PROCESSING, DONE, REFUSED), rescan)
+
+    @property
+    def oddities(self) -> dict[str, str]:
+        """What lies in the folder under our names and is no regular file, each with the reason why it is left alone."""
+        return self._drop.oddities
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """Everything that is complete, oldest file first; being resumed means that the batch is settled."""
+        waiting: list[Claim | Found] = [*await self._worker.do(self._drop.claims), *await self._worker.do(self._drop.finished)]
+        for found in waiting:
+            claim = found if isinstance(found, Claim) else await self._worker.do(self._drop.claim, found)
+            arrival = await self._receive(claim) if claim is not None else None
+            if claim is None or arrival is None:
+                continue
+            try:
+                arrival = await self._open(claim, arrival)
+                async with aclosing(self._reader.batches(arrival)) as batches:
+                    async for batch in batches:
+                        yield batch
+            except Rejected as error:  # found by the reader, or thrown in by whoever reads the batches
+                await self._refuse(claim, arrival, error)
+            else:
+                await self._intake.finished(arrival)
+                await self._worker.do(self._drop.put_done, claim, self._now())
+
+    def ahead(self, header: Header, rows: int) -> AsyncIterator[pl.DataFrame]:
+        """Frames of the first `rows` rows from the batch of `header` on."""
+        return self._reader.ahead(header, rows)
+
+    async def again(self, header: Header, cut: dict[str, Any]) -> Batch:
+        """The very same batch again, from landing."""
+        return await self._reader.again(header, cut)
+
+    async def wake(self) -> None:
+        """Return when the folder changed, or when a scan is due."""
+        await self._worker.do(self._watch.start, asyncio.get_running_loop())
+        await self._watch.wait()
+
+    async def next_ready(self) -> float | None:
+        """Seconds until a file that lies there may be complete."""
+        return await self._worker.do(self._drop.next_ready)
+
+    async def close(self) -> None:
+        """Stop listening and let the threads go."""
+        await self._worker.do(self._watch.stop)
+        self._worker.close()
+
+    async def _receive(self, claim: Claim) -> Arrival | None:
+        """The numbered arrival of a claimed file; None when there is nothing to read and it was put away."""
+        if claim.size > self._read.max_size:
+            await self._refuse_unread(claim)
+            return None
+        arrival = await self._intake.receive(claim.name, claim.data)
+        if arrival.refused:
+            await self._worker.do(self._drop.put_refused, claim, Rejected("refused by a person", hint="the ledger has the reason"))
+        elif not await self._worker.do(claim.unchanged):
+            changed = Rejected("the file changed while it was being read", hint="write under a temporary name and rename, or send a marker last", code="F009")
+            await self._intake.refused(arrival, changed)
+            await self._worker.do(self._drop.give_back, claim)
+        elif arrival.duplicate or arrival.finished:
+            await self._worker.do(self._drop.put_done, claim, self._now())
+        else:
+            return arrival
+        return None
+
+    async def _open(self, claim: Claim, arrival: Arrival) -> Arrival:
+        if self._read.ready.manifest is None:
+            return await self._reader.open(arrival)
+        manifest = await self._worker.do(claim.manifest)
+        await self._worker.do(manifest.check, claim.data, arrival.size, arrival.landed)
+        return await self._reader.open(arrival, manifest.rows)
+
+    async def _refuse(self, claim: Claim, arrival: Arrival, error: Rejected) -> None:
+        await self._intake.refused(arrival, error)
+        await self._worker.do(self._drop.put_refused, claim, error)
+
+    async def _refuse_unread(self, claim: Claim) -> None:
+        """A file that is too large is not landed: a note in its place gives it a number and a line in the ledger."""
+        error = Rejected(f"{claim.size} bytes, more than {self._read.max_size}", hint="raise `max_size`, or ask for several files", code="F003")
+        note = await self._intake.receive(claim.name, f"{claim.name}: {error.message}\n".encode())
+        await self._refuse(claim, note, error)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock())

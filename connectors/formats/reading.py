@@ -1,0 +1,98 @@
+"""From a landed arrival to batches: found once how it is cut, resumed where it was settled, cut the same way again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+import polars as pl
+
+from connectors.formats.csv import Block, CsvReader, Cut
+from connectors.formats.worker import Worker
+from hub.contracts.batch import Batch, Header
+from hub.contracts.errors import Rejected
+from hub.contracts.source import Arrival, Intake
+
+
+class ArrivalReader:
+    """Reads arrivals of one feed from landing. `batch_rows` bounds the lines of a batch. Raises `Rejected` (F-codes) for a whole arrival."""
+
+    def __init__(self, reader: CsvReader, intake: Intake, worker: Worker, batch_rows: int) -> None:
+        self._reader = reader
+        self._intake = intake
+        self._worker = worker
+        self._rows = batch_rows
+        self._cuts: dict[str, Cut] = {}  # of the arrival being read
+
+    async def open(self, arrival: Arrival, rows: int | None = None) -> Arrival:
+        """The arrival with its cut kept. `rows` is the sender's own count: another count refuses the arrival (F009) before anything of it is offered."""
+        cut = Cut.from_wire(arrival.cut) if arrival.cut else await self._worker.do(self._examine, arrival.landed, arrival.size)
+        self._cuts = {arrival.landed: cut}
+        if arrival.cut:
+            return arrival
+        if rows is not None and (found := await self._worker.do(self._count, arrival.landed, cut)) != rows:
+            raise Rejected(f"the manifest announces {rows} rows, the file has {found}", hint="ask the agency to send file and manifest again", code="F009")
+        return await self._intake.keep_cut(arrival, cut.to_wire())
+
+    async def batches(self, arrival: Arrival) -> AsyncGenerator[Batch, None]:
+        """Batches from the first row that is not settled; the next block is cut while this one is in work."""
+        stream, blocks = await self._worker.do(self._begin, arrival)
+        following = self._worker.start(next, blocks, None)
+        try:
+            while (block := await self._worker.end(following)) is not None:
+                following = self._worker.start(next, blocks, None)
+                yield self._batch(arrival, block)
+        finally:
+            await asyncio.wait([following])
+            if not following.cancelled():
+                following.exception()  # reported by the loop above, or moot because nobody reads on
+            stream.close()
+
+    async def ahead(self, header: Header, rows: int) -> AsyncGenerator[pl.DataFrame, None]:
+        """Frames of up to `rows` rows from the batch of `header` on, for testing limits before anything is published."""
+        cut = self._cuts.get(header.origin.landed)
+        if cut is None:
+            cut = await self._worker.do(self._examine, header.origin.landed, None)
+        arrival = replace(_arrival(header), cut=cut.to_wire(), settled=header.first, resume_at=header.origin.start)
+        async with aclosing(self.batches(arrival)) as batches:
+            async for batch in batches:
+                yield batch.frame.head(rows)
+                rows -= batch.header.rows
+                if rows <= 0:
+                    return
+
+    async def again(self, header: Header, cut: Mapping[str, Any]) -> Batch:
+        """The very same batch, with its id made anew from the bytes."""
+        block = await self._worker.do(self._block, header, Cut.from_wire(cut))
+        batch = self._batch(_arrival(header), block)
+        return replace(batch, header=replace(header, batch_id=batch.header.batch_id, rows=block.rows))
+
+    def _batch(self, arrival: Arrival, block: Block) -> Batch:
+        header = self._intake.header(arrival, first=block.first, rows=block.rows, start=block.start, end=block.end, line=block.line, raw=block.raw)
+        return Batch(header, block.frame, block.refused, block.filtered)
+
+    def _examine(self, landed: str, size: int | None) -> Cut:
+        with self._intake.open(landed) as stream:
+            return self._reader.examine(stream, stream.seek(0, 2) if size is None else size)
+
+    def _count(self, landed: str, cut: Cut) -> int:
+        with self._intake.open(landed) as stream:
+            return self._reader.count(stream, cut)
+
+    def _begin(self, arrival: Arrival) -> tuple[BinaryIO, Iterator[Block]]:
+        cut = Cut.from_wire(arrival.cut)
+        stream = self._intake.open(arrival.landed)
+        start = arrival.resume_at if arrival.settled else cut.start
+        line = self._reader.line_at(stream, cut, start)
+        return stream, self._reader.blocks(stream, cut, start=start, line=line, first=arrival.settled, rows=self._rows)
+
+    def _block(self, header: Header, cut: Cut) -> Block:
+        with self._intake.open(header.origin.landed) as stream:
+            return self._reader.block(stream, cut, start=header.origin.start, end=header.origin.end, line=header.origin.line, first=header.first)
+
+
+def _arrival(header: Header) -> Arrival:
+    return Arrival(header.feed, header.item, header.arrival, header.origin.name, header.origin.landed, 0, generation=header.generation)
