@@ -1,0 +1,216 @@
+"""Applying one batch: its subjects, rows, journal entry and inbox row, inside one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+from sqlalchemy import Table, bindparam, func, insert, select, update
+
+from connectors.stores import plan as planning
+from connectors.stores import stored
+from connectors.stores.inbox import find_receipt, head_of, keep_receipt
+from connectors.stores.known import Memory
+from connectors.stores.plan import ROW, Fates, Plan
+from connectors.stores.session import Session
+from connectors.stores.tables import HEAD, INBOX, JOURNAL, SUBJECT, SUBJECT_IDENTIFIER, UNMATCHED, item_table
+from hub.contracts.batch import ORDINAL, RECORD_ID, REFUSED_SCHEMA, Batch, Fate, Receipt
+from hub.contracts.errors import Rejected
+from hub.contracts.item import Item
+from hub.contracts.keys import KeyRing
+
+Lookup = Callable[..., pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """One batch on its way into a store. `memory` is None where others may write to the same database."""
+
+    session: Session
+    keys: KeyRing
+    memory: Memory | None
+    states: Lookup  # how record states are looked up: `Session.lookup`, or a faster way with the same answer
+    encoder: Executor  # encodes the journal while rows are written
+    batch: Batch
+    item: Item
+    subjects: pl.DataFrame
+    at: datetime
+
+    def run(self) -> Receipt:
+        """Apply the batch, or answer with the receipt of the first time."""
+        with self.session.writing():
+            if seen := find_receipt(self.session, self.batch.header.batch_id):
+                return seen
+            if self.memory is not None:
+                self.memory.check(self.session.version())
+            new = self._subjects()
+            plan = self._plan()
+            receipt = self._write(plan)
+            keep_receipt(self.session, self.batch.header, receipt, self.at)
+        if self.memory is not None:
+            self.memory.stored(new)
+        return receipt
+
+    @property
+    def _table(self) -> Table:
+        return item_table(self.item)
+
+    def _subjects(self) -> pl.DataFrame:
+        new = self.subjects if self.memory is None else self.memory.unknown(self.subjects)
+        if new.height:
+            once = new.unique("subject_id", keep="first", maintain_order=True).sort("subject_id")
+            first_seen = pl.lit(self.at).cast(pl.Datetime("us")).alias("first_seen")
+            self.session.add_new(SUBJECT, once.select("subject_id", "kind", pl.lit(0).alias("registered"), "name", first_seen))
+            named = new.select("scheme", "identifier", "subject_id").unique(["scheme", "identifier"], keep="first", maintain_order=True)
+            self.session.add_new(SUBJECT_IDENTIFIER, named.sort("scheme", "identifier"))
+        return new
+
+    def _plan(self) -> Plan:
+        rows, fates = planning.one_row_per_record(self.batch.frame)
+        compared = planning.compare(rows, self._states(rows[RECORD_ID]))
+        order = self._order(planning.undecided(compared))
+        return planning.finish(compared, order, self.batch.header, self.item.priority, fates)
+
+    def _states(self, record_ids: pl.Series) -> pl.DataFrame:
+        statement = select(*(self._table.c[name] for name in planning.STATE_COLUMNS))
+        if self.memory is not None and (rows := self.memory.filter(self.item.table)):
+            record_ids = record_ids.filter(rows.maybe(record_ids))
+        elif self.memory is not None and not self.memory.met(self.item.table):
+            empty = self.session.fetch(select(self._table.c.arrival).limit(1)).is_empty()
+            self.memory.meet(self.item.table, empty=empty)
+            record_ids = record_ids.clear() if empty else record_ids
+        return self.states(statement, self._table.c.record_id, record_ids.sort())
+
+    def _order(self, record_ids: pl.Series) -> pl.DataFrame:
+        columns = [INBOX.c.generation if name == "generation" else self._table.c[name] for name in planning.ORDER_COLUMNS]
+        joined = self._table.outerjoin(INBOX, INBOX.c.batch_id == self._table.c.batch_id)
+        return self.session.lookup(select(*columns).select_from(joined), self._table.c.record_id, record_ids.sort())
+
+    def _taken(self, chosen: pl.DataFrame) -> pl.DataFrame:
+        """The batch's rows that `chosen` names, with its further columns, sorted as the table likes them."""
+        rows = self.batch.frame[chosen[ROW]] if chosen.height < self.batch.frame.height else self.batch.frame
+        return rows.hstack(chosen).sort(RECORD_ID) if chosen.height else rows.hstack(chosen)
+
+    def _stored(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return stored.to_stored(rows, self.item, self.batch.header, self.keys, self.at).hstack(rows.select(ROW))
+
+    def _withdrawn(self, chosen: pl.DataFrame) -> pl.DataFrame:
+        rows = self._taken(chosen)
+        kept = self.session.lookup(select(*self._table.columns), self._table.c.record_id, rows[RECORD_ID])
+        return stored.withdrawn(kept, rows, self.batch.header, self.at).join(
+            rows.select(pl.col(RECORD_ID).alias("record_id"), ROW), on="record_id", how="left", maintain_order="left"
+        )
+
+    def _write(self, plan: Plan) -> Receipt:
+        waiting = self._wait(plan.unmatched)
+        if not plan.insert.height + plan.update.height + plan.withdraw.height:
+            return Receipt(self.batch.header.batch_id, plan.fates)
+        added = self._stored(self._taken(plan.insert))
+        changed = pl.concat([self._stored(self._taken(plan.update)), self._withdrawn(plan.withdraw)])
+        seq = head_of(self.session, self.item.code) + 1
+        entry = self._encode(added, changed, plan.fates, seq)
+        refused = self._insert(added) + self._update(changed)
+        if refused:
+            entry.result()
+            plan.fates[refused] = int(Fate.REJECTED)
+            kept = [rows.filter(~pl.col(ROW).is_in(refused)) for rows in (added, changed)]
+            entry = self._encode(kept[0], kept[1], plan.fates, seq)
+        written = added.height + changed.height - len(refused)
+        if written:
+            self._journal(seq, entry.result(), plan.fates, written)
+        self._resolve(plan.fates, waiting)
+        return Receipt(self.batch.header.batch_id, plan.fates, self._reasons(refused), seq if written else None)
+
+    def _insert(self, rows: pl.DataFrame) -> list[int]:
+        refused = self._isolating(lambda part: self.session.run(insert(self._table), part.drop(ROW)), rows)
+        if self.memory is not None and rows.height and (seen := self.memory.filter(self.item.table)):
+            seen.add(rows["record_id"])
+        return refused
+
+    def _update(self, rows: pl.DataFrame) -> list[int]:
+        statement = update(self._table).where(self._table.c.record_id == bindparam("known"))
+        return self._isolating(lambda part: self.session.run(statement, part.drop(ROW).rename({"record_id": "known"})), rows)
+
+    def _isolating(self, write: Callable[[pl.DataFrame], None], rows: pl.DataFrame) -> list[int]:
+        """Write rows; where one of them is refused, halve until it stands alone. Positions of the refused ones."""
+        if not rows.height:
+            return []
+        try:
+            with self.session.savepoint():
+                write(rows)
+        except Rejected:
+            if rows.height == 1:
+                return [int(rows[0, ROW])]
+            half = rows.height // 2
+            return self._isolating(write, rows[:half]) + self._isolating(write, rows[half:])
+        return []
+
+    def _reasons(self, refused: list[int]) -> pl.DataFrame:
+        ordinals = self.batch.frame[ORDINAL].gather(sorted(refused)).to_list()
+        rows = [(ordinal, "S001", "", "the store's own rules refuse this row") for ordinal in ordinals]
+        return pl.DataFrame(rows, schema=REFUSED_SCHEMA, orient="row")
+
+    def _encode(self, added: pl.DataFrame, changed: pl.DataFrame, fates: Fates, seq: int) -> Future[bytes]:
+        def encode() -> bytes:
+            rows = pl.concat([added, changed])
+            op = stored.op_of(pl.lit(pl.Series(fates[rows[ROW].to_numpy()])))
+            return stored.journal_body(rows.select(op.alias(stored.JOURNAL_OP), pl.exclude(ROW)), self.item.code, seq, self.keys)
+
+        return self.encoder.submit(encode)
+
+    def _journal(self, seq: int, body: bytes, fates: Fates, rows: int) -> None:
+        words = {"insert": Fate.INSERTED, "update": Fate.UPDATED, "withdraw": Fate.WITHDRAWN}
+        counts = {word: n for word, fate in words.items() if (n := int(np.count_nonzero(fates == int(fate))))}
+        row = {
+            "item": self.item.code,
+            "seq": seq,
+            "batch_id": self.batch.header.batch_id,
+            "at": self.at,
+            "rows": rows,
+            "counts": json.dumps(counts),
+            "body": body,
+        }
+        self.session.run(insert(JOURNAL), pl.DataFrame([row]))
+        if seq == 1:
+            self.session.run(insert(HEAD), pl.DataFrame([{"item": self.item.code, "seq": seq}]))
+        else:
+            self.session.run(update(HEAD).where(HEAD.c.item == self.item.code).values(seq=seq))
+
+    def _wait(self, chosen: pl.DataFrame) -> bool:
+        """Keep rows without a subject. True where rows of this item may be waiting from before."""
+        found = self.session.fetch(
+            select(func.count().label("n")).select_from(select(UNMATCHED.c.ordinal).where(UNMATCHED.c.state == "waiting").limit(1).subquery())
+        )
+        before = bool(found.item())
+        if chosen.height:
+            rows = self._taken(chosen)
+            self._give_way(rows[RECORD_ID].unique(), "superseded", when=before)
+            kept = rows.select(
+                pl.lit(self.item.code).alias("item"),
+                pl.lit(self.batch.header.batch_id).alias("batch_id"),
+                pl.col(ORDINAL).alias("ordinal"),
+                pl.col(RECORD_ID).alias("record_id"),
+                pl.lit(self.at).cast(pl.Datetime("us")).alias("at"),
+                pl.lit("waiting").alias("state"),
+                stored.sealed_rows(rows, self.item, self.keys).alias("row"),
+            )
+            self.session.run(insert(UNMATCHED), kept)
+        return before
+
+    def _resolve(self, fates: Fates, waiting: bool) -> None:
+        """Rows that waited for a subject give way to a later one of the same record."""
+        applied = np.isin(fates, [int(Fate.INSERTED), int(Fate.UPDATED), int(Fate.WITHDRAWN)])
+        if waiting and applied.any():
+            self._give_way(self.batch.frame[RECORD_ID].filter(pl.Series(applied)), "resolved", when=True)
+
+    def _give_way(self, record_ids: pl.Series, state: str, *, when: bool) -> None:
+        if not when:
+            return
+        mine = (UNMATCHED.c.item == self.item.code) & (UNMATCHED.c.state == "waiting")
+        statement = update(UNMATCHED).where(mine, UNMATCHED.c.record_id == bindparam("known")).values(state=state, row=None)
+        self.session.run(statement, record_ids.alias("known").to_frame())

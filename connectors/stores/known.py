@@ -1,0 +1,95 @@
+"""What a store's only writer remembers about its own file, within bounds, so that it need not ask."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+_BITS = 1 << 26  # 8 MiB a table
+_TABLES = 4
+_SUBJECTS = 500_000
+_PARTS = ((0, 8), (8, 8), (16, 8))  # three independent 32-bit parts of the record number
+_SUBJECT_KEY = ("subject_id", "scheme", "identifier")
+
+
+class KeyFilter:
+    """A Bloom filter over record numbers, which are keyed hashes already: three bits each. At 13 million records it asks about one in eleven in vain."""
+
+    def __init__(self) -> None:
+        self._bits = np.zeros(_BITS // 8, dtype=np.uint8)
+
+    @staticmethod
+    def _places(record_ids: pl.Series) -> list[np.ndarray[Any, np.dtype[np.uint32]]]:
+        raw = record_ids.str.decode("hex")
+        frame = raw.to_frame("id").select(
+            pl.col("id").bin.slice(start // 2, length // 2).bin.reinterpret(dtype=pl.UInt32, endianness="little").alias(str(start)) for start, length in _PARTS
+        )
+        return [frame[name].to_numpy() & np.uint32(_BITS - 1) for name in frame.columns]
+
+    def add(self, record_ids: pl.Series) -> None:
+        """Remember record numbers."""
+        for places in self._places(record_ids):
+            np.bitwise_or.at(self._bits, places >> 3, (1 << (places & 7)).astype(np.uint8))
+
+    def maybe(self, record_ids: pl.Series) -> pl.Series:
+        """False where a record was never added."""
+        found = np.ones(record_ids.len(), dtype=bool)
+        for places in self._places(record_ids):
+            found &= (self._bits[places >> 3] >> (places & 7).astype(np.uint8)) & 1 == 1
+        return pl.Series(found)
+
+
+class Memory:
+    """Filters of the tables that were empty when first met, and subjects that are stored for certain.
+
+    `version` is the file's, as the writing connection sees it: where somebody else wrote, everything is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._filters: OrderedDict[str, KeyFilter] = OrderedDict()
+        self._met: set[str] = set()
+        self._subjects = pl.Series("key", [], dtype=pl.UInt64)
+
+    def check(self, version: int | None) -> None:
+        """Forget everything where the version is another."""
+        if version != self._version:
+            self._forget()
+            self._version = version
+
+    def met(self, table: str) -> bool:
+        """True where the table was asked about before."""
+        return table in self._met
+
+    def meet(self, table: str, *, empty: bool) -> None:
+        """Start a filter for an empty table; the filter used longest ago gives way."""
+        self._met.add(table)
+        if empty:
+            self._filters[table] = KeyFilter()
+            if len(self._filters) > _TABLES:
+                self._filters.popitem(last=False)
+
+    def filter(self, table: str) -> KeyFilter | None:
+        """The table's filter, None where it has none."""
+        if table in self._filters:
+            self._filters.move_to_end(table)
+        return self._filters.get(table)
+
+    def _keys(self, subjects: pl.DataFrame) -> pl.Series:
+        return subjects.select(pl.struct(_SUBJECT_KEY).hash(seed=1).alias("key")).to_series()
+
+    def unknown(self, subjects: pl.DataFrame) -> pl.DataFrame:
+        """Subjects that are not stored for certain."""
+        return subjects.filter(~self._keys(subjects).is_in(self._subjects.implode()))
+
+    def stored(self, subjects: pl.DataFrame) -> None:
+        """Remember subjects that are committed."""
+        if self._subjects.len() + subjects.height > _SUBJECTS:
+            self._subjects = self._subjects.clear()
+        self._subjects = self._subjects.append(self._keys(subjects))
