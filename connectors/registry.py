@@ -1,0 +1,61 @@
+"""Every kind of source and outlet by the word that YAML uses for it. A new connector adds one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from connectors.folder import FolderConfig, FolderOutlet, FolderOutletConfig, FolderRead, FolderSource
+from connectors.subscriber import SubscriberConfig, SubscriberOutlet
+from connectors.webhook import WebhookConfig, WebhookOutlet
+from hub.contracts.broker import Broker
+from hub.contracts.share import Outlet
+from hub.contracts.source import Source
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """`config` are the settings of the endpoint, `read` those of a feed that reads from it; `build` takes both and what the hub offers."""
+
+    config: type[BaseModel]
+    read: type[BaseModel]
+    build: Callable[..., Source]
+
+
+@dataclass(frozen=True)
+class OutletKind:
+    """`config` are the settings; `build` takes them with share, home and broker."""
+
+    config: type[BaseModel]
+    build: Callable[..., Outlet]
+
+
+def _webhook(config: WebhookConfig, *, share: str, home: Path, broker: Broker) -> Outlet:
+    return WebhookOutlet(config, _revealed(config.secret))
+
+
+def _folder(config: FolderOutletConfig, *, share: str, home: Path, broker: Broker) -> Outlet:
+    return FolderOutlet(config, home)
+
+
+def _queue(config: SubscriberConfig, *, share: str, home: Path, broker: Broker) -> Outlet:
+    return SubscriberOutlet(config, broker, share)
+
+
+def _revealed(secret: Any) -> str:
+    return secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
+
+
+SOURCES: Mapping[str, SourceKind] = {
+    "folder": SourceKind(FolderConfig, FolderRead, FolderSource),
+}
+
+OUTLETS: Mapping[str, OutletKind] = {
+    "folder": OutletKind(FolderOutletConfig, _folder),
+    "queue": OutletKind(SubscriberConfig, _queue),
+    "webhook": OutletKind(WebhookConfig, _webhook),
+}

@@ -1,0 +1,204 @@
+"""What a file would become, without writing anything: for `preview`, and for the `tests:` of the configuration."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from config.loader import Loaded
+from config.resolved import Feed, FeedTest, HubConfig
+from connectors.formats.csv import CsvFormat, CsvReader, Cut
+from connectors.stores import open_store
+from hub.contracts.batch import LINE, OP, ORDINAL, RECORD_ID, ROW_HASH, Batch, Header, Origin, Step
+from hub.contracts.errors import Misconfigured, Rejected
+from hub.contracts.item import Item
+from hub.contracts.keys import KeyRing
+from hub.keystore import load_keys
+from routes.city import known_headings, local_now
+from transforms.intake import FeedPlan, mapped, prepare, unmapped_values
+from transforms.masking import default_mask, mask
+
+_TRIAL_KEYS = KeyRing("0" * 64, {"t1": bytes(32)})
+"""Hashes made with this ring are never kept."""
+
+_BLOCK_ROWS = 50_000
+_SHOWN_WIDTH = 60
+
+
+async def look(loaded: Loaded, home: Path, config: Path, name: str, file: Path | None, rows: int) -> dict[str, Any]:
+    """Raw, parsed, mapped, checked, and what would change in the store; masked. Raises `Rejected` for a file that cannot be read at all."""
+    hub = _hub(loaded)
+    feed = _feed(hub, name)
+    path = file or _waiting(feed, home) or _sample(hub, config, name)
+    keys = load_keys(home / "keys") if (home / "keys").exists() else _TRIAL_KEYS
+    plan = FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=keys)
+    now = local_now().replace(tzinfo=None)
+    found = next(read(feed, path, rows=rows), None)
+    if found is None:
+        raise Rejected(f"{path.name} has no rows", hint="give another file", code="F005")
+    batch, cut = found
+    step = prepare(batch, plan, now=now)
+    stage = mapped(batch, plan, now=now)
+    item = feed.item
+    stages: dict[str, Any] = {
+        f"raw: {path.name}": _evidence(path, cut),
+        "parsed (as the agency wrote it)": _table(_masked_source(batch.frame, stage.binding.plain, item)),
+        "mapped (item fields, typed)": _table(_masked(stage.frame.select(ORDINAL, *_present(item, stage.frame)), item)),
+        "checked: passed": _table(_masked(step.passed.frame.select(ORDINAL, OP, *_present(item, step.passed.frame)), item)),
+        "checked: refused": _table(step.refused),
+        "in the store": _table(await _changes(hub, home, item, keys, step)),
+    }
+    return {"feed": name, "stages": stages, "notes": _notes(step, stage.binding.ignored, unmapped_values(batch, plan, now=now))}
+
+
+def read(feed: Feed, path: Path, *, rows: int = _BLOCK_ROWS) -> Iterator[tuple[Batch, Cut]]:
+    """Batches of a file, with the evidence of how it is cut."""
+    reader = CsvReader(_options(feed), known_headings(feed.item))
+    with path.open("rb") as stream:
+        cut = reader.examine(stream, path.stat().st_size)
+        for block in reader.blocks(stream, cut, start=cut.start, line=cut.line, first=0, rows=rows):
+            origin = Origin("0" * 64, path.name, block.start, block.end, block.line)
+            header = Header("0" * 32, feed.name, feed.item.code, 1, block.first, block.rows, "preview", origin)
+            yield Batch(header, block.frame, block.refused, block.filtered), cut
+
+
+def _options(feed: Feed) -> CsvFormat:
+    options: CsvFormat = getattr(feed.read, "csv")  # noqa: B009  the model of the feed's own kind of source
+    return options
+
+
+def _hub(loaded: Loaded) -> HubConfig:
+    assert loaded.hub is not None, "the caller has shown the problems"
+    return loaded.hub
+
+
+def _feed(hub: HubConfig, name: str) -> Feed:
+    if name not in hub.feeds:
+        near = difflib.get_close_matches(name, list(hub.feeds), n=1, cutoff=0.3)
+        raise Misconfigured(f"there is no feed {name!r}", hint=f"did you mean {near[0]}?" if near else "`run_hub.py status` names them all")
+    return hub.feeds[name]
+
+
+def _waiting(feed: Feed, home: Path) -> Path | None:
+    """The oldest file that waits in the feed's folder."""
+    folder = home / Path(str(getattr(feed.source_config, "path", "")))
+    files = [path for path in folder.glob(str(getattr(feed.read, "files", "*.csv"))) if path.is_file() and not path.is_symlink()]
+    return min(files, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _sample(hub: HubConfig, config: Path, name: str) -> Path:
+    given = next((test.given for test in hub.tests if test.feed == name), None)
+    if given is None:
+        raise Misconfigured(f"no file waits for {name}, and it has no sample", hint="name a file: run_hub.py preview FEED FILE")
+    return config / given
+
+
+async def _changes(hub: HubConfig, home: Path, item: Item, keys: KeyRing, step: Step) -> pl.DataFrame:
+    """What the store would do with each passed row: insert, update, unchanged or withdraw."""
+    new = step.passed.frame.select(ORDINAL, OP, RECORD_ID, ROW_HASH)
+    setting = hub.stores[item.store]
+    there = home / setting
+    stored = pl.DataFrame(schema={RECORD_ID: pl.String, "row_hash": pl.String})
+    if "://" in setting or there.exists():
+        store = open_store(setting if "://" in setting else str(there), keys)
+        try:
+            rows = await store.rows(item, new[RECORD_ID].to_list())
+            stored = rows.select(pl.col("record_id").alias(RECORD_ID), "row_hash")
+        finally:
+            await store.close()
+    both = new.join(stored, on=RECORD_ID, how="left", maintain_order="left")
+    would = (
+        pl.when(pl.col(OP) == "D").then(pl.lit("withdraw"))
+        .when(pl.col("row_hash").is_null()).then(pl.lit("insert"))
+        .when(pl.col("row_hash") == pl.col(ROW_HASH)).then(pl.lit("unchanged"))
+        .otherwise(pl.lit("update"))
+    )  # fmt: skip
+    return both.select(ORDINAL, pl.col(RECORD_ID).alias("record_id"), would.alias("would"))
+
+
+def _masked(frame: pl.DataFrame, item: Item) -> pl.DataFrame:
+    """Personal fields as everybody may see them."""
+    kinds = {name: default_mask(item.by_name[name], item) for name in frame.columns if name in item.by_name}
+    return frame.with_columns(mask(kind, pl.col(name).cast(pl.String)).alias(name) for name, kind in kinds.items() if kind)
+
+
+def _masked_source(frame: pl.DataFrame, plain: Mapping[str, str], item: Item) -> pl.DataFrame:
+    """The agency's own columns: those that a field was read from are masked like the field, all others are hidden."""
+    fields = {heading: default_mask(item.by_name[name], item) for name, heading in plain.items()}
+    exprs = []
+    for name in frame.columns:
+        if name in (ORDINAL, LINE) or (name in fields and fields[name] is None):
+            continue
+        kind = fields.get(name)
+        exprs.append(mask(kind, pl.col(name)).alias(name) if kind else pl.when(pl.col(name) != "").then(pl.lit("…")).alias(name))
+    return frame.with_columns(exprs)
+
+
+def _present(item: Item, frame: pl.DataFrame) -> list[str]:
+    """The fields that hold anything."""
+    return [f.name for f in item.fields if f.name in frame.columns and frame[f.name].null_count() < frame.height]
+
+
+def _table(frame: pl.DataFrame) -> dict[str, Any]:
+    rows = [["" if cell is None else _short(str(cell)) for cell in row] for row in frame.iter_rows()]
+    return {"columns": frame.columns, "rows": rows}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN_WIDTH else text[: _SHOWN_WIDTH - 1] + "…"
+
+
+def _evidence(path: Path, cut: Cut) -> dict[str, Any]:
+    """How the raw bytes are understood; the bytes themselves hold personal data and are not shown."""
+    told = {
+        "bytes": path.stat().st_size,
+        "encoding": f"{cut.encoding} ({cut.basis})",
+        "delimiter": repr(cut.delimiter),
+        "quoted": cut.quote,
+        "headings": len(cut.titles),
+        "headings the item knows": cut.matched,
+        "rows begin at line": cut.line,
+    }
+    return {"columns": ["evidence", "value"], "rows": [[key, str(value)] for key, value in told.items()]}
+
+
+def _notes(step: Step, ignored: Sequence[str], unmapped: Mapping[str, Mapping[str, int]]) -> list[str]:
+    notes = [f"{step.passed.frame.height} passed, {step.refused.height} refused, {len(step.filtered)} filtered"]
+    notes += [f"warning {code}: {count} rows" for code, count in step.warned.items()]
+    notes += [f"heading not used: {heading}" for heading in ignored]
+    notes += [f"{name}: no code for {value!r} ({count} rows)" for name, values in unmapped.items() for value, count in values.items()]
+    return notes
+
+
+async def try_tests(loaded: Loaded, config: Path, only: str) -> list[dict[str, Any]]:
+    """Run the configuration's own tests; each with the differences in words."""
+    hub = _hub(loaded)
+    if only:
+        _feed(hub, only)
+    return [_try(hub.feeds[test.feed], test, config) for test in hub.tests if only in ("", test.feed)]
+
+
+def _try(feed: Feed, test: FeedTest, config: Path) -> dict[str, Any]:
+    plan = FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=_TRIAL_KEYS)
+    now = local_now().replace(tzinfo=None)
+    passed = filtered = 0
+    rejected: Counter[str] = Counter()
+    warned: Counter[str] = Counter()
+    try:
+        for batch, _ in read(feed, config / test.given):
+            step = prepare(batch, plan, now=now)
+            passed += step.passed.frame.height
+            filtered += len(step.filtered)
+            rejected.update(step.refused["code"].to_list())
+            warned.update(step.warned)
+    except Rejected as error:
+        rejected[error.code] += 1
+    found = {"passed": passed, "filtered": filtered, "rejected": dict(rejected), "warned": dict(warned)}
+    wanted = {"passed": test.passed, "filtered": test.filtered, "rejected": dict(test.rejected), "warned": dict(test.warned)}
+    odd = [f"{key}: expected {want}, found {found[key]}" for key, want in wanted.items() if want is not None and want != found[key] and (key != "warned" or want)]
+    return {"feed": test.feed, "given": test.given, "passed": not odd, "differences": odd, "found": found}
