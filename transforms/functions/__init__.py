@@ -1,0 +1,8 @@
+"""The function table of the pipe language: importing this package fills `FUNCTIONS`."""
+
+from __future__ import annotations
+
+from transforms.functions import choices, codes, dates, identifiers, money, numbers, patterns, spelling, text, times
+from transforms.signature import FUNCTIONS, describe, describe_text
+
+__all__ = ["FUNCTIONS", "choices", "codes", "dates", "describe", "describe_text", "identifiers", "money", "numbers", "patterns", "spelling", "text", "times"]

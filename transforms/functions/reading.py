@@ -1,0 +1,30 @@
+"""Reading texts as values in turns: each reader sees only what those before it could not read, so that odd spellings cost only themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+Reader = Callable[[pl.Series], pl.Series]
+
+
+def in_turn(text: pl.Expr, readers: list[Reader], dtype: Any) -> pl.Expr:
+    """The first reading of each text, null where no reader knows it. Readers work on whole series: texts in, values of `dtype` (or null) out."""
+
+    def read(texts: pl.Series) -> pl.Series:
+        found = readers[0](texts).cast(dtype)
+        for reader in readers[1:]:
+            left = (found.is_null() & texts.is_not_null()).arg_true()
+            if left.is_empty():
+                break
+            found = found.scatter(left, reader(texts.gather(left)).cast(dtype))
+        return found
+
+    return text.map_batches(read, return_dtype=dtype, is_elementwise=True)
+
+
+def series_of(texts: pl.Series, rewrite: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
+    """An expression applied to a series."""
+    return texts.to_frame("text").select(rewrite(pl.col("text"))).to_series()
