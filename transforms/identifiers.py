@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
+
+from transforms.columns import each, repaired
 
 Bits = np.ndarray[Any, np.dtype[np.bool_]]
 Codes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -95,10 +97,6 @@ def _spread(values: pl.Series, length: int, good: Bits) -> pl.Series:
     return pl.select(pl.when(values.is_not_null()).then(pl.Series(values.name, verdict))).to_series()
 
 
-def _each(values: pl.Expr, function: Callable[[pl.Series], pl.Series], kind: Any) -> pl.Expr:
-    return values.map_batches(function, return_dtype=kind, is_elementwise=True)
-
-
 def _digits(values: pl.Series, length: int) -> Codes:
     """Values of exactly that many bytes as a matrix of digit values; anything that is no digit becomes 208 or more."""
     digits: Codes = _fixed(values, pl.UInt8, length) - np.uint8(ord("0"))
@@ -172,28 +170,28 @@ def _reg_no_holds(values: pl.Series) -> pl.Series:
     return checked | values.str.contains("^[0-9]{13}$") if old.any() else checked
 
 
-def _plain(values: pl.Series) -> pl.Series:
+def plain(values: pl.Series) -> pl.Series:
     """Half-width, upper case, without spaces, hyphens and quotation marks; null where nothing is left. Touches only what needs it."""
-    odd = values.str.contains(_NOT_PLAIN).fill_null(value=False) | (values == "").fill_null(value=False)
-    if not odd.any():
-        return values
-    fixed = values.filter(odd).str.replace_many(FULL_WIDTH, HALF_WIDTH).str.replace_all(_DROPPED, "").str.to_uppercase()
-    return values.clone().scatter(odd.arg_true(), fixed.replace("", None))
+    return repaired(values, values.str.contains(_NOT_PLAIN) | (values == ""), _made_plain)
+
+
+def _made_plain(values: pl.Series) -> pl.Series:
+    return values.str.replace_many(FULL_WIDTH, HALF_WIDTH).str.replace_all(_DROPPED, "").str.to_uppercase().replace("", None)
 
 
 def uscc_valid(values: pl.Expr) -> pl.Expr:
     """Whether a clean text is a unified social credit code with its check symbol (GB 32100-2015): Boolean, null for null."""
-    return _each(values, USCC.holds, pl.Boolean)
+    return each(values, USCC.holds, kind=pl.Boolean)
 
 
 def org_code_valid(values: pl.Expr) -> pl.Expr:
     """Whether a clean text (no hyphen) is an organisation code with its check symbol (GB 11714-1997): Boolean, null for null."""
-    return _each(values, ORG_CODE.holds, pl.Boolean)
+    return each(values, ORG_CODE.holds, kind=pl.Boolean)
 
 
 def reg_no_valid(values: pl.Expr) -> pl.Expr:
     """Whether a clean text is a registration number: 15 digits with check digit (GS 15-2006), or 13 digits as issued before 2007."""
-    return _each(values, _reg_no_holds, pl.Boolean)
+    return each(values, _reg_no_holds, kind=pl.Boolean)
 
 
 def id_no_valid(values: pl.Expr) -> pl.Expr:
@@ -201,12 +199,12 @@ def id_no_valid(values: pl.Expr) -> pl.Expr:
 
     The area is not tested: numbers with repealed area codes stay valid.
     """
-    return _each(values, _id_no_holds, pl.Boolean)
+    return each(values, _id_no_holds, kind=pl.Boolean)
 
 
 def id_no_18(values: pl.Expr) -> pl.Expr:
     """ID numbers of 15 digits as 18 (19 inserted before the year, check symbol appended); everything else as it is."""
-    return _each(values, _lengthened, pl.String)
+    return each(values, _lengthened, kind=pl.String)
 
 
 def org_code_of(uscc: pl.Expr) -> pl.Expr:
@@ -216,14 +214,14 @@ def org_code_of(uscc: pl.Expr) -> pl.Expr:
 
 def uscc_clean(values: pl.Expr) -> pl.Expr:
     """Half-width, upper case, without spaces, hyphens and quotation marks; null where nothing is left."""
-    return _each(values, _plain, pl.String)
+    return each(values, plain, kind=pl.String)
 
 
 def org_code_clean(values: pl.Expr) -> pl.Expr:
     """As `uscc_clean`: the hyphen before the check symbol goes."""
-    return _each(values, _plain, pl.String)
+    return each(values, plain, kind=pl.String)
 
 
 def id_no_clean(values: pl.Expr) -> pl.Expr:
     """As `uscc_clean`: a final x becomes X, a leading quotation mark of a spreadsheet goes."""
-    return _each(values, _plain, pl.String)
+    return each(values, plain, kind=pl.String)
