@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +23,12 @@ PRIVATE_USE: dict[int, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Charset:
-    """An encoding, how many bytes its mark takes, and why we believe in it."""
+    """An encoding, how many bytes its mark takes, why we believe in it, and whether all of the sample fits."""
 
     encoding: str
     mark: int
     basis: str
+    fits: bool = True
 
 
 def marked(head: bytes) -> Charset | None:
@@ -43,18 +45,18 @@ def to_utf8(raw: bytes, encoding: str, *, start: int = 0, line: int = 1) -> byte
     Raises `Rejected` F002 with byte offset and line where the bytes are no text in this encoding, or hold a NUL.
     """
     try:
-        text = raw if encoding == "utf-8" and raw.isascii() else raw.decode(encoding)
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise _undecodable(raw, encoding, error.start, start, line) from error
-    utf8 = raw if encoding == "utf-8" else text.encode() if isinstance(text, str) else text
+    utf8 = raw if encoding == "utf-8" else text.encode()
     if b"\0" in utf8:
         raise _nul(raw, encoding, start, line)
-    return repaired(utf8) if encoding == "gb18030" and b"\xee" in utf8 else utf8
+    return repaired(utf8) if encoding == "gb18030" else utf8
 
 
 def repaired(utf8: bytes) -> bytes:
     """Text with the 19 private-use code points of Python's codec replaced by their characters (GB 18030-2022)."""
-    return utf8.decode().translate(PRIVATE_USE).encode()
+    return utf8.decode().translate(PRIVATE_USE).encode() if b"\xee" in utf8 else utf8  # the first byte of U+E000 to U+EFFF
 
 
 def line_ends(raw: bytes, encoding: str) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -65,12 +67,22 @@ def line_ends(raw: bytes, encoding: str) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def is_text(raw: bytes, encoding: str) -> bool:
-    """Whether these bytes decode strictly. A character cut off at the end of a sample is forgiven by cutting at a newline beforehand."""
+    """Whether these bytes decode strictly. A character that the end cuts in two is forgiven."""
     try:
-        raw.decode(encoding)
+        codecs.getincrementaldecoder(encoding)().decode(raw, final=False)
     except UnicodeDecodeError:
         return False
     return True
+
+
+def readable(raw: bytes, encoding: str) -> bytes:
+    """The lines before the first that does not decode."""
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        ends = line_ends(raw[: error.start], encoding)
+        return raw[: int(ends[-1])] if len(ends) else b""
+    return raw
 
 
 def _undecodable(raw: bytes, encoding: str, at: int, start: int, line: int) -> Rejected:

@@ -97,7 +97,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class _Heading:
-    score: tuple[int, int, int]  # titles known, evenness, columns
+    score: tuple[int, bool, int, int, int]  # titles known, text fits, lines with as many cells, minus empty titles, columns
     encoding: Charset
     delimiter: str
     quote: bool
@@ -115,7 +115,10 @@ def examine(stream: BinaryIO, size: int, options: CsvFormat, known: frozenset[st
     if size == 0:
         raise Rejected("the file is empty", hint="ask the agency to send it again", code="F005")
     sample = _sample(stream, size)
-    heading = max((h for c in _charsets(stream, sample, size, options) for h in _headings(sample, c, options, known)), key=lambda h: h.score, default=None)
+    found = _charsets(stream, sample, size, options)
+    heading = max((h for c in found for h in _headings(sample, size, c, options, known)), key=lambda h: h.score, default=None)
+    encoding = heading.encoding if heading is not None else found[0]
+    charset.to_utf8(_whole_lines(sample, encoding.encoding, size)[encoding.mark :], encoding.encoding, start=encoding.mark)
     if heading is None:
         raise Rejected("the file holds no data row", hint="an empty delivery needs no file; otherwise ask the agency to send it again", code="F005")
     _check_heading(heading, options, known)
@@ -177,8 +180,8 @@ def _charsets(stream: BinaryIO, sample: bytes, size: int, options: CsvFormat) ->
     lines = _foreign(stream, sample, size)
     if lines.isascii():
         return [Charset("utf-8", 0, "ASCII throughout")]
-    found = [Charset(e, 0, f"strict {e}, no mark") for e in ("utf-8", "gb18030") if charset.is_text(lines, e)]
-    return found or [Charset("utf-8" if _mostly_utf8(lines) else "gb18030", 0, "neither fits")]
+    fits = {encoding: charset.is_text(lines, encoding) for encoding in ("utf-8", "gb18030")}
+    return [Charset(e, 0, f"strict {e}, no mark" if fits[e] else "its heading fits, not all of its text", fits[e]) for e in fits]
 
 
 def _declared(encoding: str, marked: Charset | None) -> Charset:
@@ -204,21 +207,12 @@ def _foreign(stream: BinaryIO, sample: bytes, size: int) -> bytes:
     return lines
 
 
-def _mostly_utf8(lines: bytes) -> bool:
-    return len(lines.decode("utf-8", "ignore")) >= len(lines.decode("gb18030", "ignore"))
-
-
-def _headings(sample: bytes, found: Charset, options: CsvFormat, known: frozenset[str]) -> Iterator[_Heading]:
-    raw = _whole_lines(sample, found.encoding, sample_size(sample))[found.mark :]
+def _headings(sample: bytes, size: int, found: Charset, options: CsvFormat, known: frozenset[str]) -> Iterator[_Heading]:
+    raw = charset.readable(_whole_lines(sample, found.encoding, size)[found.mark :], found.encoding)
     ends = charset.line_ends(raw, found.encoding)
-    text = charset.to_utf8(raw, found.encoding, start=found.mark)
+    text = charset.repaired(raw.decode(found.encoding).encode())
     for delimiter in DELIMITERS if options.delimiter == "auto" else (options.delimiter.replace("\\e", "\x1b"),):
         yield from _headings_by(text, ends, found, delimiter, options, known)
-
-
-def sample_size(sample: bytes) -> int:
-    """A sample that ends at its last newline counts as whole: what follows belongs to later blocks."""
-    return len(sample) if len(sample) < SAMPLE else len(sample) + 1
 
 
 def _headings_by(text: bytes, ends: records.Offsets, found: Charset, delimiter: str, options: CsvFormat, known: frozenset[str]) -> Iterator[_Heading]:
@@ -239,7 +233,7 @@ def _headings_by(text: bytes, ends: records.Offsets, found: Charset, delimiter: 
         line = after if options.header else options.skip + int(layout.lines[i])
         start = found.mark + (int(ends[line - 1]) if 0 < line <= len(ends) else 0 if line == 0 else 1 << 62)
         names = titles if options.header else options.columns
-        score = (matched if options.header else int(len(cells) == len(options.columns)), even * min(len(cells) - 1, 1), len(cells) - i)
+        score = (matched if options.header else int(len(cells) == len(names)), found.fits, even * min(len(cells) - 1, 1), -titles.count(""), len(cells) - i)
         yield _Heading(score, found, delimiter, quote, names, start, line + 1)
         seen += 1
         if seen == HEADING_DEPTH or not options.header:

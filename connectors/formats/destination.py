@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypedDict
 from urllib.parse import urlsplit
 
+from connectors.formats.worker import Worker
 from hub.contracts.errors import Misconfigured, Unavailable
 
 Address = IPv4Address | IPv6Address
@@ -43,19 +42,14 @@ class Destination:
         self._plain = parts.scheme == "http"
         self._allow = tuple(allow)
         self._resolve = resolve or look_up
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="resolve")
+        self._worker = Worker("resolve", 1)
 
     async def addresses(self) -> list[Resolved]:
         """Every address of the host, each of them checked: one that is not permitted spoils all.
 
         Raises `Misconfigured` for a forbidden address, `Unavailable` when the name cannot be looked up at present.
         """
-        future = asyncio.get_running_loop().run_in_executor(self._executor, self._found)
-        try:
-            found = await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        found = await self._worker.do(self._found)
         for address in found:
             self._check(address)
         return [self._entry(address) for address in found]
@@ -89,7 +83,7 @@ class Destination:
 
     def close(self) -> None:
         """End the resolver's thread."""
-        self._executor.shutdown(wait=False)
+        self._worker.close()
 
 
 def is_public(address: Address) -> bool:

@@ -95,13 +95,12 @@ def _quoted(codes: np.ndarray[Any, np.dtype[np.uint8]], delimiter: int, final: b
 
 
 def _is_stray(codes: np.ndarray[Any, np.dtype[np.uint8]], quotes: Offsets, delimiter: int) -> bool:
-    opening, closing = quotes[::2], quotes[1::2]
-    before = codes[opening[opening > 0] - 1]
-    after = codes[closing[closing < len(codes) - 1] + 1]
-    opened = (before == NEWLINE) | (before == delimiter) | (before == QUOTE)
-    ended = closing[closing < len(codes) - 2] + 2
-    returned = (after == RETURN) & np.append(codes[ended] == NEWLINE, [True] * (len(after) - len(ended)))
-    closed = (after == NEWLINE) | (after == delimiter) | (after == QUOTE) | returned
+    opening, closing, end = quotes[::2], quotes[1::2], len(codes) - 1
+    before = codes[np.maximum(opening - 1, 0)]
+    opened = (opening == 0) | (before == NEWLINE) | (before == delimiter) | (before == QUOTE)
+    after, second = codes[np.minimum(closing + 1, end)], codes[np.minimum(closing + 2, end)]
+    returned = (after == RETURN) & ((closing + 2 > end) | (second == NEWLINE))
+    closed = (closing == end) | (after == NEWLINE) | (after == delimiter) | (after == QUOTE) | returned
     return not (bool(opened.all()) and bool(closed.all()))
 
 
@@ -139,10 +138,11 @@ def _careful(text: bytes, delimiter: int, final: bool) -> Layout:
             break
         stop = until if match is None else match.end()
         starts.append(position)
-        ends.append(stop - text.endswith(b"\n", position, stop))
+        ended = text.endswith(b"\n", position, stop)
+        ends.append(stop - ended)
         lines.append(line)
         cells.append(STRAY if match is None else _count(text[position:stop], delimiter))
-        line += max(1, text.count(b"\n", position, stop))
+        line += text.count(b"\n", position, stop) + (not ended)
         position = stop
     columns = [np.array(column, np.int64) for column in (starts, ends, lines, cells)]
     return Layout(columns[0], columns[1], columns[2], columns[3], position, line)
