@@ -26,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 quarantine_app = typer.Typer(help="疑问数据: rows that were set aside, and what to do with them.", no_args_is_help=True)
@@ -96,7 +97,7 @@ def loaded_or_exit(directory: Path, output: Format = Format.text) -> Loaded:
 def show_problems(loaded: Loaded, output: Format) -> None:
     """Print what is wrong with a configuration."""
     if output is Format.json:
-        emit([problem.as_json() for problem in loaded.problems])
+        emit([problem.to_json() for problem in loaded.problems])
         return
     from monitoring.terminal import problems
 
@@ -108,7 +109,7 @@ def emit(answer: Any) -> None:
     typer.echo(json.dumps(answer, ensure_ascii=False, indent=2, default=str))
 
 
-def ask(verb: str, home: Path, config: Path, **arguments: Any) -> Any:
+def ask(question: str, home: Path, config: Path, **arguments: Any) -> Any:
     """Put a question or a decision to the running hub, or open its home when none runs."""
 
     async def work() -> Any:
@@ -117,7 +118,7 @@ def ask(verb: str, home: Path, config: Path, **arguments: Any) -> Any:
 
         lock = HomeLock(home)
         if lock.taken():
-            return await knock(home / "hub.sock", verb, arguments)
+            return await knock(home / "hub.sock", question, arguments)
         from routes.city import City
         from routes.desk import Desk
 
@@ -125,22 +126,22 @@ def ask(verb: str, home: Path, config: Path, **arguments: Any) -> Any:
             city = City(home, loaded_or_exit(config))
             try:
                 await city.open()
-                return await Desk(city).call(verb, arguments)
+                return await Desk(city).call(question, arguments)
             finally:
                 await city.close()
 
     return run_async(work)
 
 
-def answer(verb: str, home: Path, config: Path, output: Format, **arguments: Any) -> Any:
+def answer(question: str, home: Path, config: Path, output: Format, **arguments: Any) -> Any:
     """Ask, print, and give the answer back."""
-    given = ask(verb, home, config, **arguments)
+    given = ask(question, home, config, **arguments)
     if output is Format.json:
         emit(given)
     else:
         from monitoring import terminal
 
-        terminal.show(verb, given)
+        terminal.show(question, given)
     return given
 
 

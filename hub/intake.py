@@ -91,7 +91,6 @@ class FeedIntake:
             generation=row.generation,
             settled=settled or 0,
             resume_at=resume_at or 0,
-            resume_line=int(cut.get("resume_line", 1)),
             released=row.released,
             finished=row.state == _FINISHED,
             refused=row.state in (_REFUSED, _REFUSING),

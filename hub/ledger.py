@@ -152,7 +152,7 @@ class Ledger:
         """Copy a store's receipt (never added, so a second copy changes nothing). `loaded.frame` gives the rows' ordinals."""
         header = loaded.header
         fates = np.zeros(header.rows, np.uint8)
-        fates[(loaded.frame[ORDINAL].to_numpy() - header.first).astype(np.int64)] = receipt.fates
+        fates[header.places(loaded.frame[ORDINAL].to_numpy())] = receipt.fates
         values = {"applied_at": self.now(), "seq": receipt.seq, "load_counts": json.dumps(receipt.counts), "load_fates": pack(fates)}
         aside = self._aside(loaded, receipt.refused)
 
@@ -170,7 +170,8 @@ class Ledger:
     def header(self, row: Row[Any]) -> Header:
         """The header of a ledger row."""
         origin = Origin(row.landed, self.open_text(row.name), row.start, row.end, row.line)
-        return Header(row.batch_id, row.feed, row.item, row.arrival, row.first, row.rows, row.config, origin, row.generation, row.reenters)
+        ordinals = tuple(json.loads(row.ordinals))
+        return Header(row.batch_id, row.feed, row.item, row.arrival, row.first, row.rows, row.config, origin, row.generation, row.reenters, ordinals)
 
     async def totals(self, *, feed: str = "", item: str = "", arrival_number: int | None = None, generation: int | None = None) -> Totals:
         """Sums over batches, narrowed as asked."""
@@ -205,13 +206,9 @@ def totals(connection: Connection, **where: Any) -> Totals:
 def collect_fates(header: Header, step: Step) -> Fates:
     """One `Fate` per row of the origin: rejected, filtered, or passed on."""
     fates = np.full(header.rows, Fate.PASSED, np.uint8)
-    fates[_places(header, step.filtered)] = Fate.FILTERED
-    fates[_places(header, step.refused[ORDINAL])] = Fate.REJECTED
+    fates[header.places(step.filtered.to_numpy())] = Fate.FILTERED
+    fates[header.places(step.refused[ORDINAL].to_numpy())] = Fate.REJECTED
     return fates
-
-
-def _places(header: Header, ordinals: pl.Series) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return (ordinals.to_numpy() - header.first).astype(np.int64)
 
 
 def pack(fates: Fates) -> bytes:
@@ -228,12 +225,11 @@ def unpack(stored: bytes | None, rows: int) -> Fates:
 
 def _batch_row(header: Header, keys: KeyRing) -> dict[str, Any]:
     wire = header.to_wire()
-    return wire | {"name": keys.seal_values(pl.Series([wire["name"]]))[0]}
+    return wire | {"name": keys.seal_values(pl.Series([wire["name"]]))[0], "ordinals": json.dumps(wire["ordinals"])}
 
 
 def _mark_reentered(connection: Connection, header: Header) -> None:
-    ordinals = range(header.first, header.first + header.rows)
-    where = (quarantine.c.batch_id == header.reenters) & quarantine.c.ordinal.in_(ordinals)
+    where = (quarantine.c.batch_id == header.reenters) & quarantine.c.ordinal.in_(header.ordinals)
     connection.execute(update(quarantine).where(where).values(state="reentered"))
 
 

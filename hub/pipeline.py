@@ -66,7 +66,7 @@ class Pipeline:
         """Finish what was opened before, then move everything that the source has to offer; how many batches that were."""
         carried = 0
         for left in await self._book.unfinished():
-            await self._carry(left)
+            await self.carry(left)
             carried += 1
         async with aclosing(self._source.batches()) as batches:
             batch: Batch | None = await anext(batches, None)
@@ -83,9 +83,10 @@ class Pipeline:
     async def _offer(self, batch: Batch) -> None:
         if self._ahead is not None:
             await self._ahead(batch)
-        await self._carry(batch)
+        await self.carry(batch)
 
-    async def _carry(self, batch: Batch) -> None:
+    async def carry(self, batch: Batch) -> None:
+        """One batch, from the ledger's first line to its last."""
         await self._book.open(batch)
         try:
             step = await self._steps(batch)

@@ -179,11 +179,21 @@ class _Places:
         if row is None:
             return part
         fates = unpack(row.load_fates, row.rows)
-        places = part["ordinal"].to_numpy() - row.first
+        places = _positions(row, part["ordinal"].to_numpy())
         inside = (places >= 0) & (places < row.rows)
         fine = np.zeros(len(places), bool)
         fine[inside] = np.isin(fates[places[inside]], _WRITTEN)
         return part.filter(pl.Series(~fine))
+
+
+def _positions(row: Row[Any], ordinals: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Places of ordinals in a batch's fates; out of range for strangers."""
+    if not row.reenters:
+        return np.asarray(ordinals - row.first, np.int64)
+    listed = np.asarray(json.loads(row.ordinals), np.int64)
+    places = np.searchsorted(listed, ordinals)
+    known = (places < len(listed)) & (listed[np.minimum(places, len(listed) - 1)] == ordinals)
+    return np.where(known, places, -1)
 
 
 def _quarantined(connection: Connection) -> dict[str, int]:

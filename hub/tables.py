@@ -57,6 +57,7 @@ batch = Table(
     Column("rows", Integer, nullable=False),
     Column("config", String(32), nullable=False),
     Column("reenters", String(32), nullable=False, default=""),
+    Column("ordinals", Text, nullable=False, default="[]"),  # only where it reenters another batch
     Column("landed", String(64), nullable=False),
     Column("name", Text, nullable=False),
     Column("start", BigInteger, nullable=False),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from config.secrets import Secrets
 from connectors.queues import open_broker
 from connectors.registry import OUTLETS, SOURCES
 from connectors.stores import open_store
-from hub.contracts.batch import Batch, Header
+from hub.contracts.batch import Header
 from hub.contracts.broker import Broker
 from hub.contracts.errors import Misconfigured
 from hub.contracts.headings import normalise_heading
@@ -42,6 +42,7 @@ from hub.tables import config_version
 from routes.collect import CollectSteps, Limits, QueueSink, collect_pipeline
 from routes.deliver import DeliverRoute, Surroundings
 from routes.load import LoadRoute
+from routes.reentry import again_from_landing
 from routes.share import ShareRoute
 from transforms.intake import FeedPlan
 
@@ -131,7 +132,11 @@ class City:
 
     def _store_setting(self, setting: str) -> str:
         expanded = self.secrets.expand(setting)
-        return expanded if "://" in expanded else str(self.home / expanded)
+        if "://" in expanded:
+            return expanded
+        path = self.home / expanded
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return str(path)
 
     async def _prepare_stores(self) -> None:
         for name, store in self.stores.items():
@@ -169,7 +174,8 @@ class City:
             self.secrets.fill(feed.source_config), feed.read, feed=feed.name, item=feed.item.code, known=known_headings(feed.item), intake=intake, home=self.home, batch_rows=self.batch_rows
         )
         steps = CollectSteps(lambda version: self.plan(feed.name, version), self.clock, self.executor)
-        pipeline = collect_pipeline(feed.name, source, steps, self.sink, self.ledger, Limits(feed.limits.rejected), self.observer)
+        again = partial(again_from_landing, source, self.landing)
+        pipeline = collect_pipeline(feed.name, source, again, steps, self.sink, self.ledger, Limits(feed.limits.rejected), self.observer)
         return FeedRoute(feed, source, pipeline)
 
     def plan(self, feed: str, version: str) -> FeedPlan:
@@ -202,7 +208,7 @@ class City:
         route = self.feeds.get(header.feed)
         if route is None:
             raise Misconfigured(f"feed {header.feed} is not configured any more", hint="bring it back to send its batches again")
-        batch: Batch = await route.source.again(header, dict(cut))
+        batch = await again_from_landing(route.source, self.landing, header, dict(cut))
         steps = CollectSteps(lambda version: self.plan(header.feed, version), self.clock, self.executor)
         step = await steps(batch)
         await self.sink.deliver(step.passed)

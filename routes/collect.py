@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from hub.contracts.batch import ORDINAL, Batch, Fate, Receipt, Step
+from hub.contracts.batch import ORDINAL, Batch, Fate, Header, Receipt, Step
 from hub.contracts.broker import Broker
 from hub.contracts.errors import Rejected
 from hub.contracts.keys import KeyRing
@@ -103,17 +104,21 @@ class Limiter:
             raise Held(message, hint="look at them with `run_hub.py quarantine list` or `preview`, then `run_hub.py feed release|refuse`", code="rejected")
 
 
+Again = Callable[[Header, dict[str, Any]], Awaitable[Batch]]
+"""The very same batch again, from landing."""
+
+
 class CollectBook:
     """Keeps the collect leg's place in the ledger."""
 
-    def __init__(self, feed: str, source: Source, ledger: Ledger) -> None:
+    def __init__(self, feed: str, again: Again, ledger: Ledger) -> None:
         self._feed = feed
-        self._source = source
+        self._again = again
         self._ledger = ledger
 
     async def unfinished(self) -> list[Batch]:
         """Opened batches, cut again from landing."""
-        return [await self._source.again(header, cut) for header, cut in await self._ledger.unsettled(self._feed)]
+        return [await self._again(header, cut) for header, cut in await self._ledger.unsettled(self._feed)]
 
     async def open(self, batch: Batch) -> None:
         """Commit the batch's id and origin before anything is published."""
@@ -162,8 +167,8 @@ class QueueSink:
 
 
 def collect_pipeline(
-    feed: str, source: Source, steps: CollectSteps, sink: QueueSink, ledger: Ledger, limits: Limits, observer: Observer
+    feed: str, source: Source, again: Again, steps: CollectSteps, sink: QueueSink, ledger: Ledger, limits: Limits, observer: Observer
 ) -> Pipeline:
     """The collect leg of one feed."""
     limiter = Limiter(source, steps, ledger, limits)
-    return Pipeline(feed, source, steps, sink, CollectBook(feed, source, ledger), observer, ahead=limiter.ahead, gate=limiter.gate)
+    return Pipeline(feed, source, steps, sink, CollectBook(feed, again, ledger), observer, ahead=limiter.ahead, gate=limiter.gate)

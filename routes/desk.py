@@ -16,6 +16,8 @@ from hub.schedule import Schedule
 from hub.tables import arrival, event, quarantine, run
 from routes.city import City
 from routes.collect import intake_queue
+from routes.preview import masked_cells
+from routes.reentry import reenter
 from routes.trace import Tracer
 
 _PAGE = 10_000
@@ -151,6 +153,19 @@ class Desk:
         origin = self._city.ledger.open_text(row.name) + (f":{row.line}" if row.line else "")
         named = {key: getattr(row, key) for key in ("id", "feed", "ordinal", "code", "field", "reason", "state", "at")}
         return named | {"batch": row.batch_id, "origin": origin}
+
+    async def quarantine_show(self, row: int) -> dict[str, Any]:
+        """One row as the agency wrote it; cells that may name a person are masked."""
+        found = await self._city.state.read(lambda c: c.execute(select(quarantine).where(quarantine.c.id == row)).first())
+        if found is None:
+            raise Misconfigured(f"there is no quarantined row {row}", hint="`run_hub.py quarantine list` names them")
+        cells = json.loads(self._city.keys.open(found.raw, found.batch_id.encode()))
+        return self._quarantined(found) | {"cells": masked_cells(cells, self._city.config.items.get(found.item))}
+
+    async def quarantine_retry(self, ids: list[int], changes: dict[str, str], because: str) -> dict[str, int]:
+        """Check rows again under the present configuration, cells corrected first."""
+        _needs(because)
+        return await reenter(self._city, ids, changes, because)
 
     # Deciding --------------------------------------------------------------------------------------------------------------------------
 

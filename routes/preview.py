@@ -16,6 +16,7 @@ from connectors.formats.csv import CsvFormat, CsvReader, Cut
 from connectors.stores import open_store
 from hub.contracts.batch import LINE, OP, ORDINAL, RECORD_ID, ROW_HASH, Batch, Header, Origin, Step
 from hub.contracts.errors import Misconfigured, Rejected
+from hub.contracts.headings import normalise_heading
 from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
 from hub.keystore import load_keys
@@ -137,6 +138,18 @@ def _masked_source(frame: pl.DataFrame, plain: Mapping[str, str], item: Item) ->
         kind = fields.get(name)
         exprs.append(mask(kind, pl.col(name)).alias(name) if kind else pl.when(pl.col(name) != "").then(pl.lit("…")).alias(name))
     return frame.with_columns(exprs)
+
+
+def masked_cells(cells: Mapping[str, str | None], item: Item | None) -> dict[str, str]:
+    """Cells of one row under the agency's headings: those of impersonal fields in clear, personal ones masked, unknown ones hidden."""
+    known = {normalise_heading(heading): f for f in item.fields for heading in (f.name, f.title, *f.aliases)} if item else {}
+    shown: dict[str, str] = {}
+    for heading, cell in cells.items():
+        field = known.get(normalise_heading(heading))
+        kind = default_mask(field, item) if field and item else "hidden"
+        masked = pl.select(mask(kind, pl.lit(cell))).item() if kind and kind != "hidden" and cell else cell
+        shown[heading] = "…" if kind == "hidden" and cell else str(masked or "")
+    return shown
 
 
 def _present(item: Item, frame: pl.DataFrame) -> list[str]:

@@ -31,6 +31,7 @@ class ShareRoute:
         self._broker = broker
         self._deliveries = deliveries
         self._observer = observer
+        self._declared = False
 
     @property
     def queue(self) -> str:
@@ -39,7 +40,9 @@ class ShareRoute:
 
     async def drain(self) -> int:
         """Offer everything that is new in the journals; how many records. Safe to repeat after a crash at any point."""
-        await self._broker.declare(self.queue)
+        if not self._declared:
+            await self._broker.declare(self.queue)
+            self._declared = True
         offered = 0
         for code in self.share.items:
             offered += await self._follow(self._item(code))

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 from sqlalchemy import select
 
@@ -106,7 +107,7 @@ class Tracer:
         if row is None:
             return []
         name = self._city.ledger.open_text(row.name)
-        place = ordinal - row.first
+        place = int(self._city.ledger.header(row).places(np.array([ordinal]))[0])
         steps = [
             {"at": row.first_seen, "what": f"{name} arrived as arrival {row.arrival} of {row.item} and was landed", "where": f"landing {row.object[:12]}"},
             {"at": row.opened_at, "what": f"row {ordinal + 1} was read into batch {batch_id}", "where": row.feed},

@@ -57,7 +57,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What travels with a frame. `batch_id` is deterministic, so a re-run makes the same one."""
+    """What travels with a frame. `batch_id` is deterministic, so a re-run makes the same one.
+
+    A batch of corrected rows `reenters` the batch they were set aside from, and lists their `ordinals` there, rising.
+    """
 
     batch_id: str
     feed: str
@@ -68,7 +71,14 @@ class Header:
     config: str  # configuration version
     origin: Origin
     generation: int = 0
-    reenters: str = ""  # batch_id that this batch corrects, row by row
+    reenters: str = ""
+    ordinals: tuple[int, ...] = ()
+
+    def places(self, ordinals: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Positions of ordinals within the batch, 0 to `rows` - 1."""
+        if not self.ordinals:
+            return (ordinals - self.first).astype(np.int64)
+        return np.searchsorted(np.asarray(self.ordinals, np.int64), ordinals).astype(np.int64)
 
     def to_wire(self) -> dict[str, Any]:
         """Plain dictionary for message headers and the ledger."""
@@ -82,6 +92,7 @@ class Header:
             "config": self.config,
             "generation": self.generation,
             "reenters": self.reenters,
+            "ordinals": list(self.ordinals),
             "landed": self.origin.landed,
             "name": self.origin.name,
             "start": self.origin.start,
@@ -102,6 +113,7 @@ class Header:
             config=wire["config"],
             generation=int(wire["generation"]),
             reenters=wire["reenters"],
+            ordinals=tuple(wire["ordinals"]),
             origin=Origin(wire["landed"], wire["name"], int(wire["start"]), int(wire["end"]), int(wire["line"])),
         )
 

@@ -1,0 +1,98 @@
+"""Corrected rows come back as a new batch that names the batch and ordinals it resolves; the settled one never changes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from sqlalchemy import Row, func, select
+
+from hub.contracts.batch import LINE, ORDINAL, Batch, Header, Origin
+from hub.contracts.errors import Misconfigured, Rejected
+from hub.contracts.source import Source
+from hub.landing import Landing
+from hub.tables import batch as batches
+from hub.tables import quarantine
+
+if TYPE_CHECKING:
+    from routes.city import City
+
+_LARGEST = 64 << 20
+_AT_ONCE = 10_000
+
+
+async def again_from_landing(source: Source, landing: Landing, header: Header, cut: dict[str, Any]) -> Batch:
+    """The very same batch again: cut from the agency's bytes, or, for corrected rows, read as they were landed."""
+    if not header.reenters:
+        return await source.again(header, cut)
+    with landing.open(header.origin.landed) as stream:
+        return Batch(header, frame_of(json.loads(stream.read(_LARGEST))))
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Rows `{ordinal, line, cells}` as an intake frame: text columns under the agency's own headings."""
+    headings = list(dict.fromkeys(heading for row in rows for heading in row["cells"]))
+    columns: dict[str, Any] = {
+        ORDINAL: pl.Series([row["ordinal"] for row in rows], dtype=pl.Int64),
+        LINE: pl.Series([row["line"] for row in rows], dtype=pl.Int64),
+    }
+    return pl.DataFrame(columns | {h: pl.Series([row["cells"].get(h) for row in rows], dtype=pl.String) for h in headings})
+
+
+async def reenter(city: City, ids: Sequence[int], changes: Mapping[str, str], because: str) -> dict[str, int]:
+    """Send quarantined rows again under the present configuration, cells corrected first; one batch for each batch they were set aside from."""
+    query = select(quarantine).where(quarantine.c.id.in_(list(ids)[:_AT_ONCE]), quarantine.c.state == "open").order_by(quarantine.c.ordinal)
+    rows = await city.state.read(lambda c: c.execute(query).all())
+    groups: dict[str, list[Row[Any]]] = {}
+    for row in rows:
+        groups.setdefault(row.batch_id, []).append(row)
+    for batch_id, group in groups.items():
+        await _send(city, batch_id, [_corrected(city, row, changes) for row in group])
+    await city.ledger.note("reentered", "quarantine", ids=[row.id for row in rows][:100], because=because, corrected=sorted(changes))
+    return {"reentered": len(rows), "batches": len(groups), "skipped": len(set(ids)) - len(rows)}
+
+
+def _corrected(city: City, row: Row[Any], changes: Mapping[str, str]) -> dict[str, Any]:
+    cells = json.loads(city.keys.open(row.raw, row.batch_id.encode()))
+    if not cells:
+        raise Rejected(f"row {row.id} could not be read as cells, so it cannot be sent again", hint="ask the agency for a corrected file, or ignore the row")
+    if unknown := changes.keys() - cells.keys():
+        raise Misconfigured(f"row {row.id} has no heading {min(unknown)!r}", hint="its headings: " + "、".join(cells))
+    return {"ordinal": row.ordinal, "line": row.line, "cells": {**cells, **changes}}
+
+
+async def _send(city: City, batch_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Land, open, check, publish and settle: the order that every batch has."""
+    route, header = await _header(city, batch_id, rows)
+    await city.feeds[route].pipeline.carry(Batch(header, frame_of(rows)))
+
+
+async def _header(city: City, batch_id: str, rows: Sequence[Mapping[str, Any]]) -> tuple[str, Header]:
+    found = await city.state.read(lambda c: c.execute(select(batches).where(batches.c.batch_id == batch_id)).one())
+    latest = select(func.max(batches.c.generation)).where(batches.c.item == found.item, batches.c.arrival == found.arrival)
+    generation = int(await city.state.read(lambda c: c.execute(latest).scalar_one())) + 1
+    if found.feed not in city.feeds:
+        raise Misconfigured(f"feed {found.feed} is not configured any more", hint="bring it back to send its rows again")
+    content = json.dumps(rows, ensure_ascii=False).encode()
+    landed = await _landed(city.executor, city.landing, content)
+    ordinals = tuple(int(row["ordinal"]) for row in rows)
+    parts = (found.feed, str(found.arrival), str(ordinals[0]), hashlib.sha256(content).hexdigest(), str(generation))
+    origin = Origin(landed, city.ledger.open_text(found.name), 0, len(content), int(rows[0]["line"] or 1))
+    identity = city.keys.hash_text("\x1f".join(parts))
+    version = city.config.version
+    header = Header(identity, found.feed, found.item, found.arrival, ordinals[0], len(rows), version, origin, generation, batch_id, ordinals)
+    return found.feed, header
+
+
+async def _landed(executor: ThreadPoolExecutor, landing: Landing, content: bytes) -> str:
+    future = asyncio.get_running_loop().run_in_executor(executor, landing.put, content)
+    try:
+        return (await asyncio.shield(future)).digest
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
