@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import ssl
@@ -138,7 +137,7 @@ def signing_key(secret: str) -> bytes:
     """The key of a secret: base64 after `whsec_`, otherwise the text itself. Raises `Misconfigured` when it is too short or no base64."""
     try:
         key = base64.b64decode(secret[len(_PREFIX) :] + "==") if secret.startswith(_PREFIX) else secret.encode()
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) < _SHORTEST:
         raise Misconfigured("the webhook's secret is too short or damaged", hint="use at least 24 random bytes, such as whsec_$(openssl rand -base64 32)")
