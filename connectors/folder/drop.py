@@ -78,6 +78,11 @@ class Drop:
         self._clock = clock
         self._seen: dict[str, tuple[tuple[int, int, int], float]] = {}
 
+    def make(self) -> None:
+        """Create the folder where it is missing."""
+        with on_disk(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+
     def claims(self) -> list[Claim]:
         """What was claimed before and not put away, oldest first."""
         with on_disk(self.root):

@@ -58,6 +58,11 @@ class FolderSource:
         """What lies in the folder under our names and is no regular file, each with the reason why it is left alone."""
         return self._drop.oddities
 
+    @property
+    def listening(self) -> bool:
+        """Whether a change in the folder wakes it; if not, it scans at regular times only."""
+        return self._watch.listening
+
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Everything that is complete, oldest file first; being resumed means that the batch is settled."""
         waiting: list[Claim | Found] = [*await self._worker.do(self._drop.claims), *await self._worker.do(self._drop.finished)]
@@ -87,6 +92,7 @@ class FolderSource:
 
     async def wake(self) -> None:
         """Return when the folder changed, or when a scan is due."""
+        await self._worker.do(self._drop.make)
         await self._worker.do(self._watch.start, asyncio.get_running_loop())
         await self._watch.wait()
 

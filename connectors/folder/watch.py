@@ -23,6 +23,11 @@ class Watch(FileSystemEventHandler):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._observer: BaseObserver | None = None
 
+    @property
+    def listening(self) -> bool:
+        """Whether the system tells us about changes."""
+        return self._observer is not None
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to listen; where the system refuses (no watches left, no such folder), the regular scan remains. Blocking."""
         if self._observer is not None:

@@ -1,0 +1,81 @@
+"""Every source is held to the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+from connectors.folder import FolderConfig, FolderRead, FolderSource, Ready
+from connectors.memory import MemorySource
+from hub.contracts.errors import Misconfigured, Unavailable
+from hub.contracts.source import Source
+from tests.contract.source_contract import KNOWN, ROWS, SourceContract
+
+
+class TestMemorySource(SourceContract):
+    """The tests' own endpoint."""
+
+    def prepare(self, tmp_path: Path) -> None:
+        self.documents: list[tuple[str, bytes]] = []
+        self.made: list[MemorySource] = []
+
+    def send(self, name: str, content: bytes) -> None:
+        if self.made:
+            self.made[-1].add(name, content)
+        else:
+            self.documents.append((name, content))
+
+    def source(self) -> Source:
+        self.made.append(MemorySource(self.documents, self.intake, KNOWN, ROWS))
+        return self.made[-1]
+
+    def left(self) -> list[str]:
+        return [name for name, _ in self.documents]
+
+    def take_away(self) -> None:
+        self.made[-1].fails = Unavailable("away", hint="wait")
+
+    def misconfigure(self) -> None:
+        self.made[-1].fails = Misconfigured("wrong name", hint="correct it")
+
+
+class TestFolderSource(SourceContract):
+    """A real directory."""
+
+    def prepare(self, tmp_path: Path) -> None:
+        self.home = tmp_path
+        self.folder = tmp_path / "drop"
+        self.sent = 0
+
+    def send(self, name: str, content: bytes) -> None:
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / name
+        path.write_bytes(content)
+        self.sent += 1
+        os.utime(path, (1_700_000_000 + self.sent, 1_700_000_000 + self.sent))
+        (self.folder / f"{name}.ok").touch()
+
+    def source(self) -> Source:
+        read = FolderRead(ready=Ready(marker=".ok"))
+        return FolderSource(
+            FolderConfig(path=Path("drop")), read, feed="A0000.memory", item="A0000-F00-01", known=KNOWN, intake=self.intake, home=self.home, batch_rows=ROWS
+        )
+
+    def left(self) -> list[str]:
+        kept = [p for p in self.folder.rglob("*") if p.is_file() and not {"done", "refused"} & set(p.relative_to(self.folder).parts)]
+        return [p.name for p in kept]
+
+    def take_away(self) -> None:
+        self.folder.symlink_to("/proc/self")  # a volume that takes no new directories, whoever asks
+
+    def misconfigure(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.write_text("a file stands where the folder should be")
+
+    async def listening(self, source: Source) -> None:
+        assert isinstance(source, FolderSource)
+        async with asyncio.timeout(20):
+            while not source.listening:
+                await asyncio.sleep(0.01)
