@@ -18,7 +18,7 @@ from transforms.columns import emptied, repaired
 from transforms.expression import compile_expression
 from transforms.identifiers import FULL_WIDTH, HALF_WIDTH, plain
 
-NULL_WORDS = ("\\N", "NULL", "null", "Null", "None", "none", "无", "暂无", "/", "-", "--", "—", "——", "[]号", "〔〕号", "不详", "空", "N/A", "n/a")
+NULL_WORDS = ("\\N", "NULL", "null", "Null", "None", "NONE", "none", "无", "暂无", "/", "-", "--", "—", "——", "[]号", "〔〕号", "不详", "空", "N/A", "n/a")
 EMPTY_DATES = (date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1))
 FIRST_DAY = date(1800, 1, 1)
 
@@ -87,7 +87,7 @@ def careful(field: Field, written: pl.Series, read: pl.Series) -> pl.Series:
     """
     match field.kind:
         case Kind.TEXT | Kind.LONG if field.codes:
-            return coded(field)(tidied(field, written))
+            return coded(field, written, lambda odd: tidied(field, odd))
         case Kind.TEXT | Kind.LONG:
             return tidied(field, written)
     missed = read.is_null() & written.is_not_null()

@@ -17,20 +17,20 @@ def _code_of(field: Field) -> dict[str, str]:
     return {**{label: code for code, label in field.codes.items()}, **{code: code for code in field.codes}}
 
 
-def coded(field: Field) -> Columnwise:
-    """Labels to codes; in a `multi` field `警告；罚款` becomes `警告;罚款`. What is unknown stays as it was written."""
-    meaning = _code_of(field)
+def coded(field: Field, values: pl.Series, tidy: Columnwise) -> pl.Series:
+    """Labels to codes; in a `multi` field `警告；罚款` becomes `1;2`. What is unknown stays as `tidy` leaves it.
+
+    Works on distinct spellings: a column of codes has few.
+    """
     codes = list(field.codes)
-
-    def function(values: pl.Series) -> pl.Series:
-        odd = ~values.is_in(codes)
-        if not odd.any():
-            return values
-        written = values.filter(odd).unique()
-        plain = _split(written, meaning) if field.multi else written.replace(list(meaning), list(meaning.values()))
-        return values.replace(written, plain)
-
-    return function
+    odd = ~values.is_in(codes)
+    if not odd.any():
+        return values
+    meaning = _code_of(field)
+    written = values.filter(odd).unique().drop_nulls()
+    tidied = tidy(written)
+    plain = _split(tidied, meaning) if field.multi else tidied.replace(list(meaning), list(meaning.values()))
+    return values.replace(written, plain)
 
 
 def _split(written: pl.Series, meaning: dict[str, str]) -> pl.Series:

@@ -45,8 +45,7 @@ def bind(columns: Sequence[str], item: Item, rules: Mapping[str, Compiled]) -> B
     bound_rules = {name: _bound_rule(rule, headings, spelt) for name, rule in rules.items()}
     plain = _claimed(headings, [field for field in item.fields if field.name not in rules])
     _require(item, frozenset(plain) | frozenset(rules), headings)
-    used = {*plain.values(), *(column for rule in bound_rules.values() for column in rule.columns)}
-    used |= {_found(column, headings, spelt) or column for rule in rules.values() for column in rule.columns}
+    used = {*plain.values(), *(_found(column, headings, spelt) for rule in rules.values() for column in rule.columns)}
     return Binding(plain, bound_rules, tuple(heading for heading in headings if heading not in used))
 
 
