@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -15,6 +15,8 @@ from hub.contracts.observer import Fact
 from hub.contracts.share import WITHHELD
 from monitoring.balance import imbalance
 from monitoring.view import FEED_STATES, Snapshot
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the start of the process says it for all of them
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PLACES = 5_000
