@@ -102,13 +102,17 @@ class MemoryIntake:
         body = content if isinstance(content, bytes) else content.read_bytes()
         digest = hashlib.sha256(body).hexdigest()
         self.landed[digest] = body
+        return self.numbered(name, digest, len(body))
+
+    def numbered(self, name: str, digest: str, size: int) -> Arrival:
+        """The arrival of landed bytes: its old number, a duplicate, or a new one."""
         for known in self.arrivals.values():
             if known.landed == digest and known.name == name and known.number not in self.reasons:
                 return replace(known, duplicate=known.finished)
         done = [a for a in self.arrivals.values() if a.finished]
         if done and done[-1].landed == digest:
             return replace(done[-1], name=name, duplicate=True)
-        return self._keep(Arrival(self.feed, self.item, len(self.arrivals) + 1, name, digest, len(body)))
+        return self._keep(Arrival(self.feed, self.item, len(self.arrivals) + 1, name, digest, size))
 
     def open(self, landed: str) -> BinaryIO:
         """The bytes as a stream."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import BinaryIO, cast
 
 import polars as pl
 import pytest
@@ -257,6 +258,36 @@ def test_what_is_no_table_is_refused(content: bytes, code: str) -> None:
         read(content)
 
     assert refusal.value.code == code
+
+
+class Endless(io.RawIOBase):
+    """A heading, and then one line that never ends; counts what was read of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return offset
+
+    def read(self, size: int = -1) -> bytes:
+        first, self.given = self.given == 0, self.given + size
+        return ",".join(TITLES).encode() + b"\n" + b"x" * (size - 47) if first else b"x" * size
+
+
+def test_an_endless_line_is_given_up_after_eight_mebibytes() -> None:
+    stream = Endless()
+    reader = CsvReader(CsvFormat(encoding="utf-8", delimiter=",", totals=()), KNOWN)
+    cut = Cut("utf-8", "", 0, ",", True, TITLES, 3, 47, 2, 1 << 40, 1 << 40)
+
+    with pytest.raises(Rejected) as refusal:
+        list(reader.blocks(cast(BinaryIO, stream), cut, start=47, line=2, first=0))
+
+    assert refusal.value.code == "F003"
+    assert stream.given <= 20 << 20
 
 
 @settings(max_examples=60, deadline=None)
