@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import polars as pl
 
+from connectors.queues import open_broker
 from connectors.queues.embedded import EmbeddedBroker
 from connectors.stores import open_store
 from hub.contracts.batch import OP, ORDINAL, RECORD_ID, ROW_HASH, SOURCE_TIME, STATUS, SUBJECT_ID, Batch, Header, Origin
@@ -67,8 +68,9 @@ class Clock:
 class SharingCity:
     """Open it with `async with`. What is written into the store is `changed`; `offered` and `deliver_due` are the two legs."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, broker: str = "embedded") -> None:
         self.home = home
+        self._setting = broker
         self.clock = Clock()
         self.facts: list[Fact] = []
         self.observer = Observer(self.facts.append)
@@ -79,7 +81,7 @@ class SharingCity:
             self.state = State(self.home / "hub.sqlite")
             await self.state.open()
             stack.push_async_callback(self.state.close)
-            self.broker = EmbeddedBroker(self.home / "queue", ballast=0)
+            self.broker = EmbeddedBroker(self.home / "queue", ballast=0) if self._setting == "embedded" else open_broker(self._setting, self.home)
             stack.push_async_callback(self.broker.close)
             self.store = open_store(str(self.home / "ent.sqlite"), KEYS)
             stack.push_async_callback(self.store.close)

@@ -62,8 +62,18 @@ async def test_the_delivery_id_is_the_same_at_each_attempt_and_the_time_is_not()
 
 @pytest.mark.parametrize(
     ("status", "decision"),
-    [(408, Unavailable), (425, Unavailable), (429, Unavailable), (500, Unavailable), (503, Unavailable), (400, Rejected), (403, Rejected), (413, Rejected)]
-    + [(410, Misconfigured), (307, Misconfigured)],
+    [
+        (408, Unavailable),
+        (425, Unavailable),
+        (429, Unavailable),
+        (500, Unavailable),
+        (503, Unavailable),
+        (400, Rejected),
+        (403, Rejected),
+        (413, Rejected),
+        (410, Misconfigured),
+        (307, Misconfigured),
+    ],
 )
 async def test_an_answer_is_a_decision(status: int, decision: type[HubError]) -> None:
     async with Receiver(web.Response(status=status)) as receiver, outlet_to(receiver) as outlet:
@@ -157,8 +167,11 @@ async def test_nothing_private_is_called_unless_its_network_is_named() -> None:
         "[fe80::1]",
         "[64:ff9b::7f00:1]",
         "[2002:7f00:1::]",
-    ]
-    + ["2130706433", "0x7f.0.0.1", "127.1", "0177.0.0.1"],
+        "2130706433",
+        "0x7f.0.0.1",
+        "127.1",
+        "0177.0.0.1",
+    ],
 )
 async def test_no_spelling_of_a_private_address_gets_through(host: str) -> None:
     outlet = WebhookOutlet(WebhookConfig.model_validate({"url": f"https://{host}/hook", "secret": SECRET}), SECRET)
