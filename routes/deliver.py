@@ -165,7 +165,8 @@ class DeliverRoute:
     def _item(self, code: str) -> Item:
         if code not in self._items:
             raise Misconfigured(
-                f"share {self.share.name} has references to item {code}, which is not in the catalogue", hint="bring the item back, or purge the share's queue"
+                f"share {self.share.name} has references to item {code}, which is not in the catalogue",
+                hint="bring the item back: its references wait in the queue",
             )
         return self._items[code]
 

@@ -81,7 +81,7 @@ class ShareRoute:
         found = await self._deliveries.find(name, delivery_ids=delivery_ids or (), state="" if delivery_ids else "dead", limit=_DEAD_AT_ONCE)
         unknown = set(delivery_ids or ()) - {row["delivery_id"] for row in found if row["state"] in ("dead", "delivered")}
         if unknown:
-            raise Rejected(f"{name} has no finished delivery {min(unknown)}", hint=f"`run_hub.py share show {name}` lists what can be replayed")
+            raise Rejected(f"{name} has no finished delivery {min(unknown)}", hint=f"without ids, `run_hub.py replay {name}` offers all dead letters")
         if not dry_run:
             await self._broker.declare(self.queue)
             for row in found:
