@@ -88,8 +88,9 @@ class AgencyReader:
 
     def _feed(self, name: str, part: FeedPart) -> Feed | None:
         node, path = self.root.at("feeds", name), f"feeds.{name}"
-        item = self._item(node.at("item"), f"{path}.item", part.item)
-        source = self._read_from(node.at("read"), f"{path}.read")
+        self._required(node, path, "item", "read")
+        item = self._item(node.at("item"), f"{path}.item", part.item) if part.item else None
+        source = self._read_from(node.at("read"), f"{path}.read") if "read" in node.entries else None
         rules, checks, only = self._expressions(node, path, item, part) if item else ({}, (), None)
         limits = self._limits(node, path, part)
         if item is None or source is None:
@@ -98,6 +99,20 @@ class AgencyReader:
         when = When(part.when.cron, part.when.every, part.when.due) if part.when else None
         priority = item.priority.get(f"{self.code}.{name}", part.priority)
         return Feed(f"{self.code}.{name}", self.code, item, kind, config, read, when, rules, checks, only, limits, priority)
+
+    def _required(self, node: Node, path: str, *keys: str) -> None:
+        """Report keys that are missing or empty."""
+        for key in keys:
+            value = node.entries.get(key)
+            if value is None:
+                self.document.report(self._name_of(node, path), f"{path}.{key}", "missing-key", f"the key {key} is missing", f"add {key}: …")
+            elif not (value.text or value.entries or value.items):
+                self.document.report(value, f"{path}.{key}", "bad-value", f"{key} is empty", "write at least one")
+
+    def _name_of(self, node: Node, path: str) -> Node:
+        """Where a named part is named: the key of a feed or share."""
+        group, _, name = path.partition(".")
+        return self.root.at(group).keys.get(name, node)
 
     def _read_from(self, node: Node, path: str) -> tuple[str, BaseModel, BaseModel] | None:
         if node.kind != "map" or "from" not in node.entries:
@@ -119,10 +134,12 @@ class AgencyReader:
         rules: dict[str, Compiled] = {}
         for name in part.map:
             place = node.at("map", name)
-            if name not in item.by_name:
+            field = item.by_name.get(name)
+            if field is None:
                 hint = nearest(name, item.by_name, noun="fields")
                 self.document.report(node.at("map").keys[name], f"{path}.map.{name}", "unknown-field", f"{item.code} has no field {name}", hint)
-            elif compiled := reader.rule(place, item.by_name[name], f"{path}.map.{name}"):
+            compiled = reader.rule(place, field, f"{path}.map.{name}")
+            if field is not None and compiled is not None:
                 rules[name] = compiled
         lines = node.at("check").items if part.check else []
         checks = [reader.check(line, f"{path}.check.{number}", number) for number, line in enumerate(lines)]
@@ -143,10 +160,14 @@ class AgencyReader:
 
     def _share(self, name: str, part: SharePart) -> ShareConfig | None:
         node, path = self.root.at("shares", name), f"shares.{name}"
+        self._required(node, path, "items", "to", "fields", "deliver")
         found = [self._item(node.at("items", number), f"{path}.items.{number}", code) for number, code in enumerate(part.items)]
         items = [item for item in found if item]
-        self._receiver(node.at("to"), f"{path}.to", part.to)
+        if part.to:
+            self._receiver(node.at("to"), f"{path}.to", part.to)
         self._granted(node, path, part, items)
+        if "deliver" not in node.entries:
+            return None
         kind = self._one_key(node.at("deliver"), f"{path}.deliver", self.world.kinds.outlets, "outlets")
         if kind is None:
             return None
@@ -154,7 +175,7 @@ class AgencyReader:
         config = check(self.document, place, self.world.kinds.outlets[kind].config, f"{path}.deliver.{kind}")
         if place.entries.get("allow") and not part.because:
             self._because(place.keys["allow"], f"{path}.deliver.{kind}.allow", "allow opens private networks")
-        if config is None or len(items) != len(part.items):
+        if config is None or not items or len(items) != len(part.items):
             return None
         basis = _basis(part.basis) if part.basis else None
         share = Share(f"{self.code}.{name}", self.code, part.to, tuple(part.items), tuple(part.fields), basis, dict(part.masks))
@@ -177,7 +198,7 @@ class AgencyReader:
             if mask == "none" and not part.because:
                 self._because(node.at("masks", field_name), f"{path}.masks.{field_name}", "none turns masking off")
         strict = [item.code for item in items if item.level in (Level.DEPARTMENT, Level.AUTHORISED)]
-        if strict and part.basis is None:
+        if strict and part.basis is None and "basis" not in node.entries:
             message = f"{strict[0]} may be shared on a basis only"
             self.document.report(node, f"{path}.basis", "missing-key", message, "add basis: {purpose: …, document: …, until: 2026-12-31}")
 

@@ -12,6 +12,7 @@ from transforms.checks import CheckRule
 from transforms.expression import Compiled, ExpressionError, compile_expression
 
 TYPE_OF: Final = {Kind.TEXT: "text", Kind.LONG: "text", Kind.NUMBER: "number", Kind.DATE: "date", Kind.TIME: "time"}
+_UNKNOWN: Final = {"unknown function": "unknown-function", "unknown column": "unknown-field"}
 _ACTIONS: Final = {"warn": ("warn", "message", "code"), "reject": ("reject", "message", "code"), "fix": ("fix", "unless", "with", "message", "code")}
 
 
@@ -24,12 +25,11 @@ class Expressions:
         self.codes = codes
         self.types = {field.name: TYPE_OF[field.kind] for field in item.fields}
 
-    def rule(self, node: Node, field: Field, path: str) -> Compiled | None:
-        """A `map:` value: from the agency's headings, all text, to text or to the field's own type."""
+    def rule(self, node: Node, field: Field | None, path: str) -> Compiled | None:
+        """A `map:` value: from the agency's headings, all text, to text or to the field's own type; an unknown field takes any."""
         compiled = self._compile(node, path, columns=None)
-        wanted = TYPE_OF[field.kind]
-        if compiled is not None and compiled.type not in ("text", "null", wanted):
-            message = f"{field.name} is {wanted}, but this gives {compiled.type}"
+        if compiled is not None and field is not None and compiled.type not in ("text", "null", TYPE_OF[field.kind]):
+            message = f"{field.name} is {TYPE_OF[field.kind]}, but this gives {compiled.type}"
             self.document.report(node, path, "bad-expression", message, "text is fine too: it is read as the field's type")
             return None
         return compiled
@@ -83,7 +83,7 @@ class Expressions:
         try:
             return compile_expression(node.text, columns, codes=self.codes, expect=expect)
         except ExpressionError as error:
-            code = "unknown-function" if "function" in error.message and "no " in error.message else "bad-expression"
+            code = next((code for start, code in _UNKNOWN.items() if error.message.startswith(start)), "bad-expression")
             self.document.report(self.document.spot(node, error.offset), path, code, error.message, error.hint)
             return None
 

@@ -106,10 +106,12 @@ class WhenPart(Part):
 
 
 class FeedPart(Part):
-    """One way an agency delivers one item."""
+    """One way an agency delivers one item. What it must have is asked for by the reader, so that one gap does not hide other errors."""
 
-    item: str
-    read: dict[str, Any] = Field(description="from: a source; the rest belongs to the source's kind.")
+    model_config = ConfigDict(json_schema_extra={"required": ["item", "read"]})
+
+    item: str = Field("", description="Code of the item.")
+    read: dict[str, Any] = Field(default_factory=dict, description="from: a source; the rest belongs to the source's kind.")
     when: WhenPart | None = None
     map: dict[FieldName, Expression] = Field(default_factory=dict, description="Only where headings differ from the catalogue.")
     only: Expression | None = Field(None, description="Rows that do not fulfil it are filtered.")
@@ -129,14 +131,16 @@ class BasisPart(Part):
 
 
 class SharePart(Part):
-    """What one agency receives."""
+    """What one agency receives. What it must have is asked for by the reader."""
 
-    items: list[str] = Field(min_length=1, max_length=100)
-    to: str
+    model_config = ConfigDict(json_schema_extra={"required": ["items", "to", "fields", "deliver"]})
+
+    items: list[str] = Field(default_factory=list, max_length=100, description="Codes of the items.")
+    to: str = Field("", description="Code of the agency that receives.")
     basis: BasisPart | None = None
-    fields: list[FieldName] = Field(min_length=1, max_length=500)
+    fields: list[FieldName] = Field(default_factory=list, max_length=500, description="The only fields that may leave.")
     masks: dict[FieldName, Mask] = Field(default_factory=dict, description="none turns masking off and needs because.")
-    deliver: dict[str, dict[str, Any]] = Field(description="One kind of outlet with its settings.")
+    deliver: dict[str, dict[str, Any]] = Field(default_factory=dict, description="One kind of outlet with its settings.")
     because: str = ""
 
 

@@ -34,7 +34,7 @@ _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _BASED = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,16}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,30}|[0-9]{1,30}(\.[0-9]{0,30})?)([eE][-+]?[0-9]{1,3})?")
-_SECRET_LINE = re.compile(r"secret|passw|token|key\b|://", re.IGNORECASE)
+_SECRET_LINE = re.compile(r"secret|passw|token|credential|[a-z]_?key[\"']?\s*:|://[^\s/]*@", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:x..|u....|U........|.)", re.DOTALL)
 
 

@@ -18,6 +18,7 @@ from hub.contracts.endpoint import EndpointConfig
 Model = TypeVar("Model", bound=BaseModel)
 Loc = tuple[str | int, ...]
 
+MAX_TURNS: Final = 8  # what is left out may leave a gap one level up, and levels are few
 _MEANT: Final = {
     "string": ("must be text", 'put it in quotes: "01"'),
     "int": ("must be a whole number", "write digits only"),
@@ -42,14 +43,15 @@ def check(document: Document, node: Node, model: type[Model], path: str, *, fixe
         return None
     data = {key: value for key, value in data.items() if key not in fixed}
     _report_secrets(document, node, model, path)
-    try:
-        return model.model_validate(data)
-    except ValidationError as failed:
-        wrong = _report_errors(document, node, model, path, failed)
-    try:
-        return model.model_validate(_without(data, wrong))
-    except ValidationError:
-        return None
+    for turn in range(MAX_TURNS):
+        try:
+            return model.model_validate(data)
+        except ValidationError as failed:
+            wrong = _report_errors(document, node, model, path, failed) if turn == 0 else _places(node, failed)
+        if () in wrong:
+            return None
+        data = _without(data, wrong)
+    return None
 
 
 def _report_errors(document: Document, node: Node, model: type[BaseModel], path: str, failed: ValidationError) -> list[Loc]:
@@ -63,7 +65,16 @@ def _report_errors(document: Document, node: Node, model: type[BaseModel], path:
         elif real not in told:
             told.add(real)
             _one(document, node, model, path, error, real)
-    return sorted(told, key=lambda loc: [str(part).zfill(9) for part in loc], reverse=True)
+    return _last_first(told)
+
+
+def _places(node: Node, failed: ValidationError) -> list[Loc]:
+    return _last_first({_real(node, tuple(error["loc"][:-1] if error["type"] == "missing" else error["loc"])) for error in failed.errors()})
+
+
+def _last_first(places: set[Loc]) -> list[Loc]:
+    """Later list entries and inner parts first, so that positions hold while they are taken out."""
+    return sorted(places, key=lambda loc: [str(part).zfill(9) for part in loc], reverse=True)
 
 
 def _one(document: Document, node: Node, model: type[BaseModel], path: str, error: Any, loc: Loc) -> None:
@@ -137,7 +148,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _without(data: dict[str, Any], wrong: list[Loc]) -> dict[str, Any]:
-    """A copy without what was wrong; later list entries first, so that positions hold."""
+    """A copy without what was wrong."""
     data = copy.deepcopy(data)
     for loc in wrong:
         target: Any = data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any, Final
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from hub.contracts.endpoint import Duration
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)\s*%")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DUE = re.compile(r"(\d{1,4})\s*(workdays|workday|days|day|d|h)")
 _CRON_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_NAMES: Final = {
@@ -119,10 +121,10 @@ def _store(value: str) -> str:
 
 
 def _day(value: object) -> object:
-    try:
-        return date.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        raise ValueError("write a day as year-month-day: 2026-12-31") from None
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise ValueError("write a day as year-month-day: 2026-12-31")
 
 
 def _single(value: Any) -> Any:
@@ -137,4 +139,5 @@ Every = Annotated[Duration, AfterValidator(_every)]
 Listen = Annotated[str, AfterValidator(_listen)]
 BrokerSetting = Annotated[str, AfterValidator(_broker)]
 StoreSetting = Annotated[str, AfterValidator(_store)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_single)]
+_TEXTS: Final = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Texts = Annotated[tuple[str, ...], BeforeValidator(_single), WithJsonSchema(_TEXTS)]
