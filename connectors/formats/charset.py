@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from connectors.formats.iconv import gb18030_to_utf8
 from hub.contracts.errors import Rejected
 
 BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
@@ -44,11 +45,13 @@ def to_utf8(raw: bytes, encoding: str, *, start: int = 0, line: int = 1) -> byte
 
     Raises `Rejected` F002 with byte offset and line where the bytes are no text in this encoding, or hold a NUL.
     """
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise _undecodable(raw, encoding, error.start, start, line) from error
-    utf8 = raw if encoding == "utf-8" else text.encode()
+    utf8 = gb18030_to_utf8(raw) if encoding == "gb18030" else None
+    if utf8 is None:
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError as error:
+            raise _undecodable(raw, encoding, error.start, start, line) from error
+        utf8 = raw if encoding == "utf-8" else text.encode()
     if b"\0" in utf8:
         raise _nul(raw, encoding, start, line)
     return repaired(utf8) if encoding == "gb18030" else utf8

@@ -114,11 +114,11 @@ def _block(window: Window, kept: _Kept, cut: Cut, first: int) -> Block:
         pl.Series(ORDINAL, ordinals[good], dtype=pl.Int64), pl.Series(LINE, window.line + window.layout.lines[good], dtype=pl.Int64)
     )
     frame = frame.select(ORDINAL, LINE, pl.exclude(ORDINAL, LINE))
-    headings = frame.select(_is_heading(cut)).to_series() if frame.height else pl.Series([], dtype=pl.Boolean)
     filtered = pl.Series(ORDINAL, ordinals[kept.filtered], dtype=pl.Int64)
-    if headings.any():
-        filtered = filtered.append(frame.filter(headings)[ORDINAL]).sort()
-        frame = frame.filter(~headings)
+    headings = _headings(frame, cut)
+    if headings.len():
+        filtered = filtered.append(headings).sort()
+        frame = frame.filter(~pl.col(ORDINAL).is_in(headings.implode()))
     return Block(
         frame,
         _refused(window, filled & ~kept.whole & ~kept.filtered, ordinals, cut),
@@ -165,10 +165,12 @@ def _picked(window: Window, good: Mask) -> bytes:
     return b"".join(window.text[begin:end] for begin, end in runs)
 
 
-def _is_heading(cut: Cut) -> pl.Expr:
-    """Rows that repeat the heading line."""
-    named = [(name, title) for name, title in zip(cut.names, cut.titles, strict=True) if title]
-    return pl.all_horizontal(pl.col(name).str.strip_chars() == title for name, title in named).fill_null(False) if named else pl.lit(False)
+def _headings(frame: pl.DataFrame, cut: Cut) -> pl.Series:
+    """Ordinals of rows that repeat the heading line. One column is looked at first: it is almost never the heading."""
+    named = [pl.col(name).str.strip_chars() == title for name, title in zip(cut.names, cut.titles, strict=True) if title]
+    if not named or not frame.height:
+        return pl.Series(ORDINAL, [], dtype=pl.Int64)
+    return frame.filter(named[0]).filter(pl.all_horizontal(named))[ORDINAL]
 
 
 def _refused(window: Window, bad: Mask, ordinals: records.Offsets, cut: Cut) -> pl.DataFrame:

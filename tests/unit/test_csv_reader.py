@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.formats.charset import PRIVATE_USE, to_utf8
+from connectors.formats.charset import PRIVATE_USE, repaired, to_utf8
 from connectors.formats.csv import Block, CsvFormat, CsvReader, Cut
+from connectors.formats.iconv import gb18030_to_utf8
 from hub.contracts.batch import LINE, ORDINAL
 from hub.contracts.errors import Rejected
 from hub.contracts.headings import normalise_heading
@@ -309,3 +310,25 @@ def test_blocks_of_any_size_hold_the_same_rows_and_can_be_cut_again(rows: int, s
         assert again.frame.equals(block.frame)
         assert (again.rows, again.raw) == (block.rows, block.raw)
     assert reader.count(io.BytesIO(content), cut) == rows
+
+
+def test_every_four_byte_code_of_the_basic_plane_is_decoded_by_the_same_table() -> None:
+    characters = [chr(c) for c in (*range(0x80, 0xD800), *range(0xE000, 0x10000)) if len(chr(c).encode("gb18030")) == 4]
+    wanted = "".join(characters).translate(PRIVATE_USE)
+
+    assert to_utf8("".join(characters).encode("gb18030"), "gb18030").decode() == wanted
+    for character in characters[::7]:
+        assert to_utf8(character.encode("gb18030"), "gb18030").decode() == character.translate(PRIVATE_USE)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=12))
+def test_the_fast_codec_never_reads_what_the_strict_one_refuses(raw: bytes) -> None:
+    fast = gb18030_to_utf8(raw)
+
+    try:
+        strict = raw.decode("gb18030")
+    except UnicodeDecodeError:
+        assert fast is None
+    else:
+        assert fast is None or repaired(fast) == repaired(strict.encode())
