@@ -66,6 +66,12 @@ def _accepts(port: int) -> bool:
     return False
 
 
+def guard(process: subprocess.Popen[bytes], identity: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """A tiny process that ends `process` when this one dies without tidying up: its standard input closes then."""
+    command = ["sh", "-c", 'read _; kill -9 "$1"', "sh", str(process.pid)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **identity)
+
+
 class RabbitServer:
     """A RabbitMQ node of our own. Enter it to start it; leaving ends it and deletes its folder. `kill` and `start` keep its data."""
 
@@ -75,6 +81,7 @@ class RabbitServer:
         self._user = unprivileged("rabbitmq")
         self.port, self._dist, self._epmd_port = free_ports(3)
         self._server: subprocess.Popen[bytes] | None = None
+        self._guards: list[subprocess.Popen[bytes]] = []
         self._epmd: subprocess.Popen[bytes] | None = None
         self._write("rabbitmq.conf", self._settings())
         self._write("enabled_plugins", "[].\n")
@@ -158,9 +165,11 @@ class RabbitServer:
 
     def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
         with open(self._home / "output", "ab") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, env=self._environment(), cwd=self._home, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **self._identity(),
             )  # fmt: skip
+        self._guards.append(guard(process, self._identity()))
+        return process
 
     @staticmethod
     def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:
@@ -176,6 +185,9 @@ class RabbitServer:
     def _clear(self) -> None:
         self.kill()
         self._end(self._epmd, signal.SIGTERM)
+        for each in self._guards:
+            each.kill()
+            each.communicate()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _write(self, name: str, text: str, mode: int = 0o644) -> None:

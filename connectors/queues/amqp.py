@@ -17,6 +17,7 @@ from hub.contracts.errors import HubError, Misconfigured, Unavailable
 # pika's log lines hold message bodies, and repeat what is raised here.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
+NO_QUEUE = "no_queue"  # code of the error that a queue does not exist
 REPLY = 15.0  # seconds for any answer of the broker
 CONFIRM = 30.0  # seconds for a publisher confirm
 _FIRST, _LONGEST = 0.5, 30.0  # seconds between two attempts to connect
@@ -65,7 +66,9 @@ def decision(reason: BaseException, where: str) -> HubError:
 
 def _closed_by_broker(code: int, text: str, where: str) -> HubError:
     if code == 404 and ("no queue" in text or "no exchange" in text):
-        return Misconfigured(f"RabbitMQ at {where} has no such queue: {text}", hint="an item or share of this name is missing from the configuration")
+        return Misconfigured(
+            f"RabbitMQ at {where} has no such queue: {text}", hint="an item or share of this name is missing from the configuration", code=NO_QUEUE
+        )
     if code == 406 and "inequivalent" in text:
         return Misconfigured(f"a queue at {where} was declared otherwise: {text}", hint="drain and delete it, then let the hub declare it again")
     if code in (403, 405, 530, 540):
@@ -97,10 +100,18 @@ class Channel:
         """This channel, opened on a connection."""
         answer = self._awaited()
         # A channel that opens when nobody waits for it any more is closed again.
-        self._raw = connection.channel(on_open_callback=lambda raw: raw.close() if answer.done() else answer.set_result(raw))
+        try:
+            self._raw = connection.channel(on_open_callback=lambda raw: raw.close() if answer.done() else answer.set_result(raw))
+        except exceptions.AMQPError as error:
+            raise decision(error, self._where) from error
         self._raw.add_on_close_callback(self._closed)
         await self._answered(answer)
         return self
+
+    @property
+    def usable(self) -> bool:
+        """True until it is closed or about to be."""
+        return self.error is None and bool(self._raw.is_open)
 
     @property
     def raw(self) -> Any:
@@ -137,9 +148,11 @@ class Channel:
 
     async def close(self) -> None:
         """Close; unacked messages go back to their queue, in order. Returns when the broker has agreed."""
-        if self.error is None and self._raw.is_open:
+        if self.usable:
             gone: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             self._raw.add_on_close_callback(lambda *_: _set(gone, None))
+            # pika would cancel the consumers first, and the next one in line would get later messages before those given back.
+            self._raw._cancelled.update(self._raw.consumer_tags)
             self._raw.close()
             await asyncio.wait([gone], timeout=REPLY)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.queues import check_size
-from connectors.queues.amqp import Channel, Confirms, Link, parameters, properties
+from connectors.queues.amqp import NO_QUEUE, Channel, Confirms, Link, parameters, properties
 from connectors.queues.threads import LoopThread, finished
 from hub.contracts.broker import Delivered, Depth, Message
-from hub.contracts.errors import HubError, Unavailable
+from hub.contracts.errors import HubError, Misconfigured, Unavailable
 
 _WINDOW = 128  # messages on their way to the broker at once
 _FENCED = "intake."  # queues that one consumer at a time may read
@@ -67,6 +67,9 @@ class RabbitBroker:
     of what is declared beside the queues: the exchange `<name>.dlx` and the queue `<name>.dead`, the broker's backstop, which nothing should ever
     reach. A message published twice is in the queue twice: receivers know it by its id. `depth` counts as unacked what this process holds and
     gives the age of the oldest of these. `peek` shows those in hand first; messages of an intake queue that another process reads stay unseen.
+
+    The server writes a new queue's name to its disk about a second late, and a queue whose name was lost when the server died never works again
+    (rabbitmq-server issue 15725). So the first messages wait until `settle` seconds after a queue was made.
     """
 
     def __init__(
@@ -77,11 +80,15 @@ class RabbitBroker:
         now: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
+        settle: float = 3.0,
     ) -> None:
         out, back = parameters(url, f"{name}.publish"), parameters(url, f"{name}.consume")
         where = f"{out.host}:{out.port}, vhost {out.virtual_host}"
         self._name = name
         self._now = now
+        self._clock = clock
+        self._settle = settle
+        self._settled = 0.0
         self._publishing = Link(out, where, chance=chance, clock=clock)
         self._consuming = Link(back, where, chance=chance, clock=clock)
         self._io = LoopThread("amqp")
@@ -165,16 +172,16 @@ class RabbitBroker:
     async def _answer(self, delivered: Delivered, method: str, **arguments: Any) -> None:
         token = delivered.token
         if isinstance(token, _Token) and not self._closed:
-            await finished(self._io.submit(self._settle(token, method, arguments)))
+            await finished(self._io.submit(self._send(token, method, arguments)))
 
     async def _request(self, method: str, **arguments: Any) -> Any:
         return await finished(self._io.submit(self._asked(method, arguments)))
 
     # What follows runs on the connections' own loop.
 
-    async def _settle(self, token: _Token, method: str, arguments: dict[str, Any]) -> None:
+    async def _send(self, token: _Token, method: str, arguments: dict[str, Any]) -> None:
         channel = token.consumer.channel
-        if token.consumer.held.pop(token.tag, None) is token and channel is not None and channel.error is None:
+        if token.consumer.held.pop(token.tag, None) is token and channel is not None and channel.usable:
             channel.send(method, token.tag, **arguments)
 
     async def _asked(self, method: str, arguments: dict[str, Any]) -> Any:
@@ -187,6 +194,7 @@ class RabbitBroker:
 
     async def _declare(self, queue: str) -> None:
         exchange, dead = f"{self._name}.dlx", f"{self._name}.dead"
+        is_new = not await self._exists(queue)
         channel = await self._consuming.channel()
         try:
             await channel.call("exchange_declare", exchange=exchange, exchange_type="direct", durable=True)
@@ -195,8 +203,21 @@ class RabbitBroker:
             await channel.call("queue_declare", queue=queue, durable=True, arguments=_arguments(queue, exchange))
         finally:
             await channel.close()
+        if is_new:
+            self._settled = self._clock() + self._settle
+
+    async def _exists(self, queue: str) -> bool:
+        try:
+            await self._asked("queue_declare", {"queue": queue, "passive": True})
+        except Misconfigured as error:
+            if error.code == NO_QUEUE:
+                return False
+            raise
+        return True
 
     async def _publish(self, queue: str, message: Message) -> None:
+        if (wait := self._settled - self._clock()) > 0:
+            await asyncio.sleep(wait)
         async with self._window:
             confirms = await self._confirming()
             if self._publishing.blocked:
@@ -211,7 +232,7 @@ class RabbitBroker:
 
     async def _confirming(self) -> Confirms:
         async with self._confirms_turn:
-            if self._confirms is None or self._confirms.channel.error is not None:
+            if self._confirms is None or not self._confirms.channel.usable:
                 self._confirms = await Confirms(await self._publishing.channel()).started()
             return self._confirms
 
@@ -246,6 +267,8 @@ class RabbitBroker:
         return seen
 
     async def _close_links(self) -> None:
+        channels = [consumer.channel for consumer in self._consumers if consumer.channel is not None]
+        await asyncio.gather(*(channel.close() for channel in channels))
         await self._publishing.close()
         await self._consuming.close()
 

@@ -92,7 +92,7 @@ class Spool:
 
     def put_aside(self, name: str) -> None:
         """Keep what is left of a damaged payload, in `aside/`, for a person to look at."""
-        with contextlib.suppress(FileNotFoundError), disk_errors(self.directory):
+        with disk_errors(self.directory), contextlib.suppress(FileNotFoundError):
             (self.directory / name).rename(self.aside / name)
 
     def sweep(self, is_wanted: Callable[[str], bool]) -> int:

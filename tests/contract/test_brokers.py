@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from connectors.queues import open_broker
+from connectors.queues.embedded import EmbeddedBroker
+from connectors.queues.rabbitmq import RabbitBroker
 from hub.contracts.broker import Broker
 from hub.contracts.errors import Misconfigured
 from tests.contract.broker_contract import BrokerContract
@@ -25,11 +27,11 @@ class TestEmbeddedBroker(BrokerContract):
 @pytest.mark.server
 class TestRabbitBroker(BrokerContract):
     @pytest.fixture(autouse=True)
-    def _server(self, rabbit: RabbitServer, tmp_path: Path) -> None:
-        self.url, self.home = rabbit.url, tmp_path
+    def _server(self, rabbit: RabbitServer) -> None:
+        self.url = rabbit.url
 
     async def opened(self) -> Broker:
-        return open_broker(self.url, self.home)
+        return RabbitBroker(self.url, settle=0)
 
 
 @pytest.mark.parametrize("setting", ["kafka://host", "", "amqp:host", "Embedded"])
@@ -38,6 +40,14 @@ def test_an_unknown_broker_is_a_matter_of_configuration(setting: str, tmp_path: 
         open_broker(setting, tmp_path)
 
     assert "embedded" in raised.value.hint
+
+
+@pytest.mark.parametrize(("setting", "kind"), [("embedded", EmbeddedBroker), ("amqp://guest:guest@127.0.0.1:1/", RabbitBroker)])
+async def test_moving_between_brokers_is_one_line(setting: str, kind: type, tmp_path: Path) -> None:
+    broker = open_broker(setting, tmp_path)
+
+    assert isinstance(broker, kind)
+    await broker.close()
 
 
 def test_an_unreadable_address_is_refused_without_showing_its_password(tmp_path: Path) -> None:
