@@ -101,7 +101,7 @@ def show_problems(loaded: Loaded, output: Format) -> None:
         return
     from monitoring.terminal import problems
 
-    problems(loaded.problems, loaded.bundle)
+    problems(loaded.problems)
 
 
 def emit(answer: Any) -> None:

@@ -11,7 +11,16 @@ from rich.text import Text
 
 from monitoring.balance import TERMS, terms
 
-_CONSOLE = Console(highlight=False, soft_wrap=False)
+_PAGE_WIDTH = 132
+"""Columns where nobody watches: a file or a pipe."""
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=False, width=_PAGE_WIDTH)
+
+
+_CONSOLE = _console()
 _STATES = {
     "idle": "green",
     "succeeded": "green",
@@ -39,10 +48,11 @@ def _plain(answer: Any) -> None:
         _CONSOLE.print(Text(str(line)))
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str, *, names: int = 0) -> None:
+    """Rows under headings; the first `names` columns are never folded, so that they can be copied."""
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=place < names)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
     if table.row_count:
@@ -63,16 +73,16 @@ def equation(counts: Mapping[str, int]) -> str:
 
 def status(answer: Mapping[str, Any]) -> None:
     """Feeds, shares, queues, and what waits for a person."""
-    rows = []
+    feeds = []
     for feed in answer["feeds"]:
         last = feed["last_run"]
-        rows.append((feed["feed"], feed["item"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or "when it arrives"))
-    _table("报送 feeds", ("feed", "item", "state", "last run", "next"), rows, "no feeds are configured: see `run_hub.py init`")
+        feeds.append((feed["feed"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or "when it arrives"))
+    _table("报送 feeds", ("feed", "state", "last run", "next"), feeds, "no feeds are configured: see `run_hub.py init`", names=1)
     shares = [
         (s["share"], s["to"], _state(s["state"]), s["delivered"], "  ".join(f"{k} {v}" for k, v in s["withheld"].items()), s["waiting"], s["dead"])
         for s in answer["shares"]
     ]
-    _table("共享 shares", ("share", "to", "state", "delivered", "withheld", "waiting", "dead"), shares, "no shares are configured")
+    _table("共享 shares", ("share", "to", "state", "sent", "withheld", "waiting", "dead"), shares, "no shares are configured", names=1)
     busy = [(q["queue"], q["ready"], q["unacked"], q["oldest_s"]) for q in answer["queues"] if q["ready"] or q["unacked"]]
     _table("队列 queues", ("queue", "ready", "unacked", "oldest s"), busy, "all queues are empty")
     for waits in answer["decisions"]:
@@ -127,12 +137,12 @@ def functions(chosen: Sequence[Mapping[str, Any]]) -> None:
             _CONSOLE.print(Text(f"    {example}", style="dim"))
 
 
-def problems(found: Iterable[Any], bundle: Mapping[str, bytes]) -> None:
+def problems(found: Iterable[Any]) -> None:
     """Errors of a configuration, each with its line and a caret."""
-    number = 0
-    for number, problem in enumerate(found, 1):
-        _CONSOLE.print(Text(problem.as_text(bundle)))
-    _CONSOLE.print(Text("the configuration is fine" if number == 0 else f"{number} problem{'s' if number > 1 else ''}"))
+    shown = [problem.to_text() for problem in found]
+    for text in shown:
+        _CONSOLE.print(Text(text))
+    _CONSOLE.print(Text(f"{len(shown)} problem{'s' if len(shown) > 1 else ''}" if shown else "the configuration is fine"))
 
 
 def demo(result: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from routes.city import City
 from routes.collect import intake_queue
 from routes.preview import masked_cells
 from routes.reentry import reenter
+from routes.references import share_queue
 from routes.trace import Tracer
 
 _PAGE = 10_000
@@ -101,7 +102,7 @@ class Desk:
         return {"share": name, "to": share.to, "state": state, "reason": stand.reason, **summary}
 
     async def _queues(self) -> list[dict[str, Any]]:
-        names = [intake_queue(code) for code in self._city.loads] + [f"share.{name}" for name in self._city.shares]
+        names = [intake_queue(code) for code in self._city.loads] + [share_queue(name) for name in self._city.shares]
         depths = [await self._city.broker.depth(name) for name in names]
         return [{"queue": d.queue, "ready": d.ready, "unacked": d.unacked, "oldest_s": d.oldest_s} for d in depths]
 
@@ -223,11 +224,19 @@ class Desk:
             raise Misconfigured(f"there is no queue {name!r}", hint="`run_hub.py queue list` names them")
         if verb == "purge":
             _needs(because)
+            self._may_purge(name)
             dropped = await self._city.broker.purge(name)
             await self._city.ledger.note("purged", name, messages=dropped, because=because)
             return {"queue": name, "purged": dropped}
         messages = await self._city.broker.peek(name)
         return [{"id": m.id, "bytes": len(m.body), "item": m.headers.get("item"), "rows": m.headers.get("rows")} for m in messages]
+
+    def _may_purge(self, queue: str) -> None:
+        """References that a share queue holds exist nowhere else: dropping them would keep records from the receiver for ever."""
+        share = next((name for name in self._city.shares if share_queue(name) == queue), None)
+        if share is not None:
+            message = f"{queue} holds what is still to be delivered to {self._city.config.shares[share].share.to}; dropped references would never come back"
+            raise Misconfigured(message, hint=f"to deliver nothing for now: run_hub.py share pause {share} --because '…'")
 
     async def replay(self, share: str = "", deliveries: list[str] | None = None, dry_run: bool = True, because: str = "") -> dict[str, Any]:
         """Send deliveries again: dead letters of a share, or the ones named. A dry run counts first."""

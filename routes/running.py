@@ -76,30 +76,29 @@ class RunningHub:
         await self.city.recall_configs()
         await self._door.open()
         self._keep_loads()
-        feeds = [Kept(f"feed:{name}", lambda route=route: _drain_all(route)) for name, route in self.city.feeds.items()]  # type: ignore[misc]
         turn = asyncio.Semaphore(2)
-        await asyncio.gather(*(self._once(kept, turn) for kept in feeds))
+        feeds = [Kept(f"feed:{name}", lambda route=route: _drain_all(route, turn)) for name, route in self.city.feeds.items()]  # type: ignore[misc]
+        await asyncio.gather(*(self._once(kept) for kept in feeds))
         await self.city.settle_down(self._load_troubled)
         shares = [(Kept(f"offer:{n}", s.offer), Kept(f"share:{n}", s.deliver_due)) for n, s in self.city.shares.items()]
         for pair in shares:
             for kept in pair:
-                await self._once(kept, turn)
+                await self._once(kept)
         failing = [k.name for k in [*feeds, *(k for pair in shares for k in pair), *self.engine.kept.values()] if k.trouble]
-        return not failing and not self.city.standing.waiting()
+        return not failing and all(stand.state == "paused" for stand in self.city.standing.waiting().values())
 
     def _load_troubled(self) -> bool:
         """True where a load leg waits for its store or has stopped: more waiting would not help."""
         return any(kept.failures >= 3 or self.city.standing.of(name).state == "stopped" for name, kept in self.engine.kept.items())
 
-    async def _once(self, kept: Kept, turn: asyncio.Semaphore) -> None:
-        async with turn:
-            if self.city.standing.of(kept.name).state != "idle":
+    async def _once(self, kept: Kept) -> None:
+        if self.city.standing.of(kept.name).state != "idle":
+            return
+        for _ in range(3):
+            delay = await self.engine.attempt(kept)
+            if not delay:
                 return
-            for _ in range(3):
-                delay = await self.engine.attempt(kept)
-                if not delay:
-                    return
-                await asyncio.sleep(min(delay, 2.0))
+            await asyncio.sleep(min(delay, 2.0))
 
     async def watch_config(self, directory: Path) -> None:
         """Take a changed configuration whole, or keep the old one and say what is wrong with the new."""
@@ -136,12 +135,15 @@ class RunningHub:
         await self._door.close()
 
 
-async def _drain_all(route: FeedRoute) -> None:
-    """Read all there is, and what becomes ready while quiet periods pass."""
-    await route.pipeline.drain()
-    while (seconds := await route.source.next_ready()) is not None:
-        await asyncio.sleep(max(seconds, _POLL_S))
-        await route.pipeline.drain()
+async def _drain_all(route: FeedRoute, turn: asyncio.Semaphore) -> None:
+    """Read all there is, and what becomes ready while quiet periods pass; only reading takes a turn, waiting does not."""
+    seconds: float | None = 0.0
+    while seconds is not None:
+        await asyncio.sleep(seconds)
+        async with turn:
+            await route.pipeline.drain()
+        ready = await route.source.next_ready()
+        seconds = None if ready is None else max(ready, _POLL_S)
 
 
 def _quiet(route: FeedRoute) -> Callable[[], Awaitable[None]]:

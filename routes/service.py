@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hub.lock import HomeLock
 from monitoring.health import room_left
 from monitoring.logs import LogListener, configure
 from monitoring.metrics import Metrics
+from monitoring.narration import Narrator
 from monitoring.server import serve as serve_console
 from routes.city import City
 from routes.running import RunningHub
@@ -63,10 +65,11 @@ async def _works(check: Awaitable[object]) -> bool | str:
 
 async def serve(loaded: Loaded, home: Path, *, config: Path, once: bool, batch_rows: int, listen: str) -> bool:
     """Run until told to stop, or once; True when all is fine. Raises the three errors when the hub cannot start."""
-    configure()
+    watched = once and sys.stderr.isatty()
+    configure(level="WARNING" if watched else "INFO")
     arm()
     with HomeLock(home):
-        city = City(home, loaded, observer=Observer(LogListener()), batch_rows=batch_rows)
+        city = City(home, loaded, observer=Observer(Narrator() if watched else LogListener()), batch_rows=batch_rows)
         try:
             await city.open()
             hub = RunningHub(city)
