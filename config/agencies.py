@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from config.connectors import Kinds
-from config.expressions import Expressions
+from config.expressions import Compiler, Expressions
 from config.models import AgencyFile, BasisPart, FeedPart, LimitsPart, SharePart
 from config.problems import nearest
 from config.resolved import Agency, Feed, FeedTest, Limits, ShareConfig, When
@@ -26,7 +26,8 @@ class World:
 
     agencies: Mapping[str, Agency]
     items: Mapping[str, Item]
-    codes: Mapping[str, Mapping[str, str]]
+    doubtful: frozenset[str]  # codes of items whose file is not in order
+    compiler: Compiler
     kinds: Kinds
     limits: Limits
     files: frozenset[str] | None  # files below the configuration's directory; None where they are not at hand
@@ -82,7 +83,7 @@ class AgencyReader:
         return kind
 
     def _item(self, node: Node, path: str, code: str) -> Item | None:
-        if code not in self.world.items:
+        if code not in self.world.items and code not in self.world.doubtful:
             self.document.report(node, path, "unknown-item", f"the catalogue has no item {code}", nearest(code, self.world.items, noun="items"))
         return self.world.items.get(code)
 
@@ -130,7 +131,7 @@ class AgencyReader:
         return (kind, config, read) if config is not None and read is not None else None
 
     def _expressions(self, node: Node, path: str, item: Item, part: FeedPart) -> tuple[dict[str, Compiled], tuple[CheckRule, ...], Compiled | None]:
-        reader = Expressions(self.document, item, self.world.codes)
+        reader = Expressions(self.document, item, self.world.compiler, doubtful=item.code in self.world.doubtful)
         rules: dict[str, Compiled] = {}
         for name in part.map:
             place = node.at("map", name)
@@ -190,7 +191,7 @@ class AgencyReader:
         places = [(field, node.at("fields", number), f"{path}.fields.{number}") for number, field in enumerate(part.fields)]
         places += [(field, node.at("masks").keys[field], f"{path}.masks.{field}") for field in part.masks]
         for field_name, place, where in places:
-            if items and field_name not in known:
+            if items and field_name not in known and not self.world.doubtful.intersection(part.items):
                 self.document.report(
                     place, where, "unknown-field", f"no item of this share has a field {field_name}", nearest(field_name, known, noun="fields")
                 )

@@ -29,7 +29,7 @@ def version_of(bundle: Mapping[str, bytes]) -> str:
 
 
 def read_bundle(directory: Path) -> tuple[dict[str, bytes], list[Problem]]:
-    """The files that count, and what is wrong with the set of them. The packaged common fields stand in where a city has none of its own."""
+    """The files that count, and what is wrong with the set of them."""
     bundle: dict[str, bytes] = {}
     problems: list[Problem] = []
     total = 0
@@ -45,9 +45,14 @@ def read_bundle(directory: Path) -> tuple[dict[str, bytes], list[Problem]]:
         problems.append(
             Problem("hub.yaml", 1, 1, "", "too-large", f"more than {MAX_FILES:,} files or {MAX_TOTAL >> 20} MiB", "move what is no configuration elsewhere")
         )
-    if COMMON not in bundle:
-        bundle[COMMON] = resources.files("config").joinpath("common.yaml").read_bytes()
-    return bundle, problems
+    return with_common(bundle), problems
+
+
+def with_common(bundle: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The bundle with the packaged common fields where it has none of its own."""
+    if COMMON in bundle:
+        return dict(bundle)
+    return {**bundle, COMMON: resources.files("config").joinpath("common.yaml").read_bytes()}
 
 
 def _listed(folder: Path) -> list[str]:

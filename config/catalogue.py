@@ -21,12 +21,15 @@ def read_codes(documents: Sequence[Document]) -> dict[str, dict[str, str]]:
     """Code lists by name: code to label."""
     lists: dict[str, dict[str, str]] = {}
     for document in documents:
-        if document.root is None or (part := check(document, document.root, CodesFile, "")) is None:
+        if document.root is None:
             continue
-        if part.codes in lists:
+        part = check(document, document.root, CodesFile, "")
+        if part is None:
+            lists.setdefault(document.root.at("codes").text, {})  # it is there, if not in order: nobody else is to blame
+        elif part.codes in lists:
             document.report(document.root.at("codes"), "codes", "duplicate-name", f"the code list {part.codes} is in another file too", "rename one")
-            continue
-        lists[part.codes] = dict(part.entries)
+        else:
+            lists[part.codes] = dict(part.entries)
     return lists
 
 
@@ -37,17 +40,22 @@ def read_common(document: Document | None, codes: Codes) -> tuple[Field, ...]:
     return tuple(_field(document, number, field, codes) for number, field in enumerate(part.fields))
 
 
-def read_items(documents: Sequence[Document], common: tuple[Field, ...], codes: Codes) -> dict[str, Item]:
-    """Items by code."""
+def read_items(documents: Sequence[Document], common: tuple[Field, ...], codes: Codes) -> tuple[dict[str, Item], frozenset[str]]:
+    """Items by code, and the codes of those whose file is not in order: what refers to them may look wrong without being so."""
     items: dict[str, Item] = {}
+    doubtful: set[str] = set()
     for document in documents:
-        if document.root is None or (part := check(document, document.root, ItemFile, "")) is None:
+        part = check(document, document.root, ItemFile, "") if document.root else None
+        if document.root is None or part is None:
+            doubtful.add(document.root.at("item").text if document.root else document.file.removeprefix("catalogue/").removesuffix(".yaml"))
             continue
         if part.item in items:
             document.report(document.root.at("item"), "item", "duplicate-name", f"the item {part.item} is in another file too", "keep one of the two")
             continue
         items[part.item] = _item(document, part, common, codes)
-    return items
+        if document.problems:
+            doubtful.add(part.item)
+    return items, frozenset(doubtful)
 
 
 def _item(document: Document, part: ItemFile, common: tuple[Field, ...], codes: Codes) -> Item:

@@ -16,19 +16,38 @@ _UNKNOWN: Final = {"unknown function": "unknown-function", "unknown column": "un
 _ACTIONS: Final = {"warn": ("warn", "message", "code"), "reject": ("reject", "message", "code"), "fix": ("fix", "unless", "with", "message", "code")}
 
 
-class Expressions:
-    """Compiles the expressions of one file against one item."""
+class Compiler:
+    """Compiles expressions against the code lists of one configuration; the same text over columns of the same types is compiled once."""
 
-    def __init__(self, document: Document, item: Item, codes: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, codes: Mapping[str, Mapping[str, str]]) -> None:
+        self._codes = codes
+        self._known: dict[tuple[str, str | None, bool], list[tuple[dict[str, str], Compiled]]] = {}
+
+    def compile(self, text: str, columns: Mapping[str, str] | None, expect: str | None) -> Compiled:
+        """See `compile_expression`. Raises `ExpressionError`."""
+        known = self._known.setdefault((text, expect, columns is None), [])
+        for used, compiled in known:
+            if columns is None or used.items() <= columns.items():
+                return compiled
+        compiled = compile_expression(text, columns, codes=self._codes, expect=expect)
+        known.append(({} if columns is None else {name: columns[name] for name in compiled.columns}, compiled))
+        return compiled
+
+
+class Expressions:
+    """The expressions of one file, compiled against one item."""
+
+    def __init__(self, document: Document, item: Item, compiler: Compiler, *, doubtful: bool = False) -> None:
         self.document = document
         self.item = item
-        self.codes = codes
+        self.compiler = compiler
+        self.doubtful = doubtful  # the item is not in order: its fields and their types prove nothing
         self.types = {field.name: TYPE_OF[field.kind] for field in item.fields}
 
     def rule(self, node: Node, field: Field | None, path: str) -> Compiled | None:
         """A `map:` value: from the agency's headings, all text, to text or to the field's own type; an unknown field takes any."""
         compiled = self._compile(node, path, columns=None)
-        if compiled is not None and field is not None and compiled.type not in ("text", "null", TYPE_OF[field.kind]):
+        if compiled is not None and field is not None and not self.doubtful and compiled.type not in ("text", "null", TYPE_OF[field.kind]):
             message = f"{field.name} is {TYPE_OF[field.kind]}, but this gives {compiled.type}"
             self.document.report(node, path, "bad-expression", message, "text is fine too: it is read as the field's type")
             return None
@@ -81,10 +100,11 @@ class Expressions:
 
     def _compile(self, node: Node, path: str, *, columns: Mapping[str, str] | None, expect: str | None = None) -> Compiled | None:
         try:
-            return compile_expression(node.text, columns, codes=self.codes, expect=expect)
+            return self.compiler.compile(node.text, columns, expect)
         except ExpressionError as error:
             code = next((code for start, code in _UNKNOWN.items() if error.message.startswith(start)), "bad-expression")
-            self.document.report(self.document.spot(node, error.offset), path, code, error.message, error.hint)
+            if not self.doubtful or code == "unknown-function":
+                self.document.report(self.document.spot(node, error.offset), path, code, error.message, error.hint)
             return None
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from config.agencies import AgencyReader, Found, World
-from config.bundle import COMMON, read_bundle, sample_files, version_of
-from config.catalogue import read_codes, read_common, read_items
+from config.bundle import COMMON, read_bundle, sample_files, version_of, with_common
+from config.catalogue import Codes, read_codes, read_common, read_items
 from config.connectors import Kinds, registered
+from config.expressions import Compiler
 from config.models import AgenciesFile, AgencyFile, AgencyPart, HubFile, Part
 from config.problems import Problem
 from config.resolved import Agency, HubConfig, Keep, Limits
@@ -45,7 +46,7 @@ def load(directory: Path, *, kinds: Kinds | None = None) -> Loaded:
 
 def load_bundle(bundle: Mapping[str, bytes], *, kinds: Kinds | None = None) -> Loaded:
     """The same from memory: an older version, as it was."""
-    return _build(dict(bundle), [], kinds or registered(), None)
+    return _build(with_common(bundle), [], kinds or registered(), None)
 
 
 def _build(bundle: dict[str, bytes], problems: list[Problem], kinds: Kinds, files: frozenset[str] | None) -> Loaded:
@@ -68,11 +69,12 @@ class _Build:
         """Everything resolved; None where `hub.yaml` cannot be read."""
         main = self._whole("hub.yaml", HubFile, "city: …")
         codes = read_codes(self._in("codes"))
-        items = read_items(self._in("catalogue"), read_common(self.documents.get(COMMON), codes), codes)
+        common = read_common(self.documents.get(COMMON), codes)
+        items, doubtful = read_items(self._in("catalogue"), common, codes)
         owners = self._owners()
-        world = World(self._agencies(owners), items, codes, self.kinds, _limits(main), self.files)
+        world = World(self._agencies(owners), items, doubtful, Compiler(codes), self.kinds, _limits(main), self.files)
         found = [AgencyReader(self.documents[name], part, world).read() for name, part in owners.items()]
-        return _hub(version, main, world, found) if main else None
+        return _hub(version, main, codes, world, found) if main else None
 
     def _in(self, folder: str) -> list[Document]:
         return [document for name, document in sorted(self.documents.items()) if name.startswith(f"{folder}/") and name != COMMON]
@@ -132,7 +134,7 @@ def _limits(main: HubFile | None) -> Limits:
     return Limits(Limits().rejected if given.rejected is None else given.rejected, given.shrink)
 
 
-def _hub(version: str, main: HubFile, world: World, found: list[Found]) -> HubConfig:
+def _hub(version: str, main: HubFile, codes: Codes, world: World, found: list[Found]) -> HubConfig:
     return HubConfig(
         version=version,
         city=main.city,
@@ -141,7 +143,7 @@ def _hub(version: str, main: HubFile, world: World, found: list[Found]) -> HubCo
         listen=main.listen,
         keep=Keep(main.keep.landing, main.keep.done, main.keep.journal),
         agencies=world.agencies,
-        codes=world.codes,
+        codes=codes,
         items=world.items,
         feeds={name: feed for part in found for name, feed in part.feeds.items()},
         shares={name: share for part in found for name, share in part.shares.items()},

@@ -162,7 +162,7 @@ class _Composer:
     def __init__(self, document: Document, text: str) -> None:
         self.document = document
         self.parser = CParser(text)
-        self.build: dict[type, Callable[[Any, str, int], Node]] = {MappingStartEvent: self._map, SequenceStartEvent: self._list}
+        self.build: dict[type, Callable[[Any, str, int, int], Node]] = {MappingStartEvent: self._map, SequenceStartEvent: self._list}
 
     def _starts(self) -> Iterator[Any]:
         """Start events of the documents in the file."""
@@ -176,7 +176,7 @@ class _Composer:
         starts = self._starts()
         if next(starts, None) is None:
             return None
-        root = self._node(self.parser.get_event(), "", 0)
+        root = self._node(self.parser.get_event(), "", 0, 0)
         second = next(starts, None)
         if second is not None:
             self._refuse(second, "", "several documents in one file", "split it at the --- line")
@@ -186,7 +186,8 @@ class _Composer:
         mark = event.start_mark
         self.document.report((mark.line + 1, mark.column + 1), path, "not-allowed", message, hint)
 
-    def _node(self, event: Any, path: str, depth: int) -> Node:
+    def _node(self, event: Any, path: str, depth: int, level: int) -> Node:
+        """One node; `depth` counts whatever encloses it, `level` only the maps."""
         mark = event.start_mark
         if depth > MAX_NESTING:
             raise MarkedYAMLError(problem=f"nested deeper than {MAX_NESTING} levels", problem_mark=mark)
@@ -199,17 +200,17 @@ class _Composer:
         if isinstance(event, ScalarEvent):
             style = event.style or ""
             return Node("scalar", mark.line + 1, mark.column + 1, event.value, style, last_line=event.end_mark.line + 1)
-        if depth == MAX_LEVELS + 1:
+        if isinstance(event, MappingStartEvent) and level == MAX_LEVELS + 1:
             place = (mark.line + 1, mark.column + 1)
             self.document.report(place, path, "too-deep", f"more than {MAX_LEVELS} levels", "move the innermost part up; convention needs no further nesting")
-        return self.build[type(event)](event, path, depth)
+        return self.build[type(event)](event, path, depth, level)
 
-    def _map(self, event: Any, path: str, depth: int) -> Node:
+    def _map(self, event: Any, path: str, depth: int, level: int) -> Node:
         node = Node("map", event.start_mark.line + 1, event.start_mark.column + 1)
         while not isinstance(event := self.parser.get_event(), MappingEndEvent):
-            key = self._node(event, path, depth + 1)
+            key = self._node(event, path, depth + 1, level + 1)
             inner = f"{path}.{key.text}" if path else key.text
-            value = self._node(self.parser.get_event(), inner, depth + 1)
+            value = self._node(self.parser.get_event(), inner, depth + 1, level + 1)
             if key.kind != "scalar":
                 self.document.report(key, path, "not-allowed", "a key must be a plain word", "quote ${…}; { and [ start a map or a list")
             elif key.text in node.entries:
@@ -220,8 +221,8 @@ class _Composer:
                 node.keys[key.text], node.entries[key.text] = key, value
         return node
 
-    def _list(self, event: Any, path: str, depth: int) -> Node:
+    def _list(self, event: Any, path: str, depth: int, level: int) -> Node:
         node = Node("list", event.start_mark.line + 1, event.start_mark.column + 1)
         while not isinstance(event := self.parser.get_event(), SequenceEndEvent):
-            node.items.append(self._node(event, f"{path}.{len(node.items)}" if path else str(len(node.items)), depth + 1))
+            node.items.append(self._node(event, f"{path}.{len(node.items)}" if path else str(len(node.items)), depth + 1, level))
         return node
