@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import polars as pl
-
 from connectors.formats.csv import ROWS, CsvFormat, CsvReader
 from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker
 from hub.contracts.batch import Batch, Fate, Header, Origin, Receipt
 from hub.contracts.errors import HubError, Rejected
 from hub.contracts.share import Parcel
-from hub.contracts.source import Arrival, Intake
+from hub.contracts.source import Arrival, Intake, Recognise
 
 
 class MemorySource:
@@ -65,8 +63,8 @@ class MemorySource:
             # Reached only when every batch of the document is settled: now it may be forgotten.
             del self.documents[0]
 
-    def ahead(self, header: Header, rows: int) -> AsyncIterator[pl.DataFrame]:
-        """Frames of the first `rows` rows from the batch of `header` on."""
+    def ahead(self, header: Header, rows: int) -> AsyncIterator[Batch]:
+        """Batches of the first `rows` rows from the batch of `header` on."""
         return self._reader.ahead(header, rows)
 
     async def again(self, header: Header, cut: dict[str, Any]) -> Batch:
@@ -122,7 +120,11 @@ class MemoryIntake:
         """Remember how the arrival is cut."""
         return self._keep(replace(self.arrivals[arrival.number], cut=cut))
 
-    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes) -> Header:
+    def recognise(self, arrival: Arrival) -> Recognise:
+        """Nothing is recognised: every row is seen."""
+        return lambda raw: None
+
+    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, same_as: str = "") -> Header:
         """Header of one batch, with an id that depends on place and bytes alone."""
         parts = f"{arrival.feed}|{arrival.number}|{first}|{arrival.generation}|".encode() + raw
         origin = Origin(arrival.landed, arrival.name, start, end, line)

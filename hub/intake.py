@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,24 +16,30 @@ from sqlalchemy.dialects.sqlite import insert
 
 from hub.contracts.batch import Header, Origin
 from hub.contracts.errors import Rejected
-from hub.contracts.source import Arrival
+from hub.contracts.source import Arrival, Recognise, Recognised
 from hub.landing import Landing
-from hub.ledger import Ledger, close_run
+from hub.ledger import Ledger, close_run, wholly_stored
 from hub.tables import arrival, batch, run
 
+_PLACES = frozenset(("start", "line", "tail", "size", "matched", "basis"))  # where a cut lies, not how it reads
+_MAKE = "1"  # raise it when transforms make other rows of the same bytes
 _READING, _FINISHED, _REFUSED, _REFUSING = "reading", "finished", "refused", "refusing"
 
 
 class FeedIntake:
     """The `Intake` of one feed."""
 
-    def __init__(self, feed: str, item: str, config: Callable[[], str], ledger: Ledger, landing: Landing, executor: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, feed: str, item: str, config: Callable[[], str], ledger: Ledger, landing: Landing, executor: ThreadPoolExecutor, *, recalls: bool = True
+    ) -> None:
         self.feed = feed
         self.item = item
         self._config = config
         self._ledger = ledger
         self._landing = landing
         self._executor = executor
+        self._recalls = recalls  # False where the same bytes may mean something else another day
+        self._stored: dict[str, tuple[str, int]] = {}
 
     async def receive(self, name: str, content: Path | bytes) -> Arrival:
         """Land the bytes and number them; a claimed file that is offered again gets its old number."""
@@ -46,6 +52,7 @@ class FeedIntake:
         key = self._ledger.keys.hash_text(f"{self.feed}\x1f{name}")
         sealed = self._ledger._seal_text(name)
         found = await self._ledger.state.write(lambda c: self._number(c, name, key, sealed, landed.digest, landed.size))
+        self._stored = await self._ledger.state.read(lambda c: wholly_stored(c, self.feed)) if self._recalls else {}
         if found.duplicate:
             await self._ledger.note("duplicate", self.feed, arrival=found.number, read=0)
         return found
@@ -107,13 +114,31 @@ class FeedIntake:
         await self._ledger.state.write(lambda c: c.execute(_at(found.number, self.item).values(cut=text)))
         return replace(found, cut=cut)
 
-    def header(self, found: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes) -> Header:
+    def _content(self, cut: Mapping[str, Any], digest: str) -> str:
+        """What a piece of a file holds: its bytes, how they are read, and what is made of them."""
+        if not self._recalls:
+            return ""
+        read_as = json.dumps({key: value for key, value in cut.items() if key not in _PLACES}, sort_keys=True, ensure_ascii=False)
+        return self._ledger.keys.hash_text("\x1f".join((self.feed, self._config(), _MAKE, read_as, digest)))
+
+    def recognise(self, found: Arrival) -> Recognise:
+        """Pieces of this arrival that equal a batch of the feed's last arrivals."""
+
+        def look(raw: bytes) -> Recognised | None:
+            stored = self._stored.get(self._content(found.cut, hashlib.sha256(raw).hexdigest())) if self._stored else None
+            return Recognised(*stored) if stored else None
+
+        return look
+
+    def header(self, found: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, same_as: str = "") -> Header:
         """Header of one batch; the id is a keyed hash over (feed, arrival, first ordinal, raw bytes, generation)."""
         digest = hashlib.sha256(raw).hexdigest()
+        content = self._content(found.cut, digest)
         parts = (self.feed, str(found.number), str(first), digest, str(found.generation))
         origin = Origin(found.landed, found.name, start, end, line)
         batch_id = self._ledger.keys.hash_text("\x1f".join(parts))
-        return Header(batch_id, self.feed, self.item, found.number, first, rows, self._config(), origin, found.generation)
+        version = self._config()
+        return Header(batch_id, self.feed, self.item, found.number, first, rows, version, origin, found.generation, content=content, same_as=same_as)
 
     async def finished(self, found: Arrival) -> None:
         """Every row was offered and settled; the run closes as soon as nothing is in flight."""

@@ -146,6 +146,11 @@ class Ledger:
         rows = await self.state.read(lambda c: c.execute(query).all())
         return [(self.header(row), json.loads(row.cut)) for row in rows]
 
+    async def cut_of(self, header: Header) -> dict[str, Any]:
+        """How the arrival of a batch is cut."""
+        query = select(arrival.c.cut).where(arrival.c.item == header.item, arrival.c.number == header.arrival)
+        return dict(json.loads(await self.state.read(lambda c: c.execute(query).scalar_one())))
+
     # Load ------------------------------------------------------------------------------------------------------------------------------
 
     async def applied(self, loaded: Batch, receipt: Receipt) -> None:
@@ -171,7 +176,7 @@ class Ledger:
         """The header of a ledger row."""
         origin = Origin(row.landed, self.open_text(row.name), row.start, row.end, row.line)
         ordinals = tuple(json.loads(row.ordinals))
-        return Header(row.batch_id, row.feed, row.item, row.arrival, row.first, row.rows, row.config, origin, row.generation, row.reenters, ordinals)
+        return Header(row.batch_id, row.feed, row.item, row.arrival, row.first, row.rows, row.config, origin, row.generation, row.reenters, ordinals, row.content, row.same_as)
 
     async def totals(self, *, feed: str = "", item: str = "", arrival_number: int | None = None, generation: int | None = None) -> Totals:
         """Sums over batches, narrowed as asked."""
@@ -201,6 +206,17 @@ def totals(connection: Connection, **where: Any) -> Totals:
         else:
             in_flight += row.rows - row.rejected - row.filtered
     return Totals(read, in_flight, batches, reentered, dict(fates))
+
+
+def wholly_stored(connection: Connection, feed: str) -> dict[str, tuple[str, int]]:
+    """By content: batch and rows of the feed's last two arrivals of which every row is in the store."""
+    numbers = select(batch.c.arrival).where(batch.c.feed == feed, batch.c.content != "").distinct().order_by(batch.c.arrival.desc()).limit(2)
+    query = select(batch.c.content, batch.c.batch_id, batch.c.rows, batch.c.load_counts).where(
+        batch.c.feed == feed, batch.c.content != "", batch.c.applied_at.is_not(None), batch.c.rejected + batch.c.filtered == 0, batch.c.arrival.in_(numbers)
+    )
+    stored = {"inserted", "updated", "unchanged"}
+    rows = connection.execute(query.order_by(batch.c.arrival)).all()
+    return {row.content: (row.batch_id, row.rows) for row in rows if json.loads(row.load_counts).keys() <= stored}
 
 
 def collect_fates(header: Header, step: Step) -> Fates:

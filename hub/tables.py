@@ -58,6 +58,8 @@ batch = Table(
     Column("config", String(32), nullable=False),
     Column("reenters", String(32), nullable=False, default=""),
     Column("ordinals", Text, nullable=False, default="[]"),  # only where it reenters another batch
+    Column("content", String(32), nullable=False, default=""),
+    Column("same_as", String(32), nullable=False, default=""),
     Column("landed", String(64), nullable=False),
     Column("name", Text, nullable=False),
     Column("start", BigInteger, nullable=False),

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 import polars as pl
 
-from hub.contracts.batch import Batch, Header
+from hub.contracts.batch import ORDINAL, Batch, Header
 from hub.contracts.broker import Message
 from hub.contracts.errors import Rejected
 from hub.contracts.keys import KeyRing
@@ -30,11 +30,12 @@ class ClaimCheck(Protocol):
 
 
 def encode(batch: Batch, keys: KeyRing, claims: ClaimCheck) -> Message:
-    """The message of a batch: Arrow IPC with zstd, sealed with the batch's id. Above 4 MiB the body is a reference to a claim."""
-    buffer = io.BytesIO()
-    batch.frame.write_ipc(buffer, compression="zstd")
+    """The message of a batch: Arrow IPC with zstd, sealed with the batch's id. Above 4 MiB the body is a reference to a claim.
+
+    A batch that is the same as an earlier one travels without a body.
+    """
     header = batch.header
-    body = keys.seal(buffer.getvalue(), header.batch_id.encode())
+    body = b"" if header.same_as else keys.seal(_columns(batch.frame), header.batch_id.encode())
     headers: dict[str, str | int] = {"v": 1, "item": header.item, "arrival": header.arrival, "rows": len(batch)}
     sealed = keys.seal(json.dumps(header.to_wire(), ensure_ascii=False).encode(), b"header")
     headers["header"] = sealed.hex()
@@ -44,10 +45,18 @@ def encode(batch: Batch, keys: KeyRing, claims: ClaimCheck) -> Message:
     return Message(header.batch_id, body, headers, CONTENT_TYPE)
 
 
+def _columns(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
 def decode(message: Message, keys: KeyRing, claims: ClaimCheck) -> Batch:
     """Inverse of `encode`. Raises `Rejected` when the message was altered or is none of ours."""
     try:
         header = Header.from_wire(json.loads(keys.open(bytes.fromhex(str(message.headers["header"])), b"header")))
+        if header.same_as:
+            return Batch(header, pl.DataFrame({ORDINAL: pl.int_range(header.first, header.first + header.rows, dtype=pl.Int64, eager=True)}))
         body = message.body or _claimed(message, claims)
         frame = pl.read_ipc(io.BytesIO(keys.open(body, header.batch_id.encode())))
     except (KeyError, ValueError, pl.exceptions.PolarsError) as error:

@@ -148,7 +148,7 @@ class City:
         for feed in self.config.feeds.values():
             if feed.item.code not in self.loads:
                 store = self.stores[feed.item.store]
-                self.loads[feed.item.code] = LoadRoute(feed.item, store, self.broker, self.ledger, self.keys, self.claims, self.observer)
+                self.loads[feed.item.code] = LoadRoute(feed.item, store, self.broker, self.ledger, self.keys, self.claims, self.observer, self.resend_whole)
         self.shares = {name: self._share(share) for name, share in self.config.shares.items()}
         for queue in [*(load.queue for load in self.loads.values()), *(share.offers.queue for share in self.shares.values())]:
             await self.broker.declare(queue)
@@ -169,7 +169,8 @@ class City:
         return QueueSink(self.broker, self.keys, self.claims, self.executor)
 
     def _feed(self, feed: Feed) -> FeedRoute:
-        intake = FeedIntake(feed.name, feed.item.code, lambda: self.config.version, self.ledger, self.landing, self.executor)
+        recalls = not any(rule.timed for rule in [*feed.rules.values(), *(c.compiled for c in feed.checks), *filter(None, [feed.only])])
+        intake = FeedIntake(feed.name, feed.item.code, lambda: self.config.version, self.ledger, self.landing, self.executor, recalls=recalls)
         source = SOURCES[feed.kind].build(
             self.secrets.fill(feed.source_config), feed.read, feed=feed.name, item=feed.item.code, known=known_headings(feed.item), intake=intake, home=self.home, batch_rows=self.batch_rows
         )
@@ -202,6 +203,10 @@ class City:
             loaded = load_bundle({name: text.encode() for name, text in json.loads(zstandard.decompress(stored)).items()})
             if loaded.hub is not None:
                 self._configs[version] = loaded.hub
+
+    async def resend_whole(self, header: Header) -> None:
+        """Send a batch with its rows that had travelled without them."""
+        await self.resend(header, await self.ledger.cut_of(header))
 
     async def resend(self, header: Header, cut: dict[str, object]) -> None:
         """Send one batch again from landing; ids repeat, so it can never count twice."""

@@ -52,7 +52,9 @@ class CollectSteps:
         self._executor = executor
 
     async def __call__(self, batch: Batch) -> Step:
-        """What becomes of the batch under the configuration that it was opened with."""
+        """What becomes of the batch under the configuration that it was opened with; one that is the same as an earlier batch is fine as it is."""
+        if batch.header.same_as:
+            return Step(batch)
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._executor, self._prepare, batch)
         try:
@@ -77,13 +79,12 @@ class Limiter:
 
     async def ahead(self, batch: Batch) -> Step:
         """Look at the first rows of a new arrival. Raises `Held` beyond the limit, `Rejected` for a heading that does not fit."""
-        if batch.header.first or batch.header.generation:
+        if batch.header.first or batch.header.generation or batch.header.same_as:
             return Step(batch)
         read = refused = 0
-        async for frame in self._source.ahead(batch.header, AHEAD_ROWS):
-            step = await self._steps(batch.with_frame(frame))
-            read += frame.height
-            refused += step.refused.height
+        async for coming in self._source.ahead(batch.header, AHEAD_ROWS):
+            read += coming.header.rows
+            refused += (await self._steps(coming)).refused.height
         if not await self._ledger.released(batch.header):
             self._test(read, refused)
         return Step(batch)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import polars as pl
 
-from hub.contracts.batch import Batch
+from hub.contracts.batch import Batch, Header, Receipt
 from hub.contracts.broker import Broker, Delivered
 from hub.contracts.errors import Rejected
 from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
 from hub.contracts.observer import Observer
-from hub.contracts.store import Store
+from hub.contracts.store import SUBJECTS_SCHEMA, Store
 from hub.failpoints import failpoint
 from hub.landing import Landing
 from hub.ledger import Ledger
@@ -37,7 +37,9 @@ class _Ready:
 class LoadRoute:
     """Loads one item: one at a time, in order. Decoding the next batch runs while the store writes the last."""
 
-    def __init__(self, item: Item, store: Store, broker: Broker, ledger: Ledger, keys: KeyRing, claims: Landing, observer: Observer) -> None:
+    def __init__(
+        self, item: Item, store: Store, broker: Broker, ledger: Ledger, keys: KeyRing, claims: Landing, observer: Observer, resend: Callable[[Header], Awaitable[None]]
+    ) -> None:
         self.item = item
         self._store = store
         self._broker = broker
@@ -45,6 +47,7 @@ class LoadRoute:
         self._keys = keys
         self._claims = claims
         self._observer = observer
+        self._resend = resend
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{item.code}")
 
     @property
@@ -55,9 +58,14 @@ class LoadRoute:
     async def run(self) -> None:
         """Load for ever. Raises `Unavailable` when the broker or the store is away: run again."""
         await self._broker.declare(self.queue)
-        async with aclosing(self._ready()) as ready:
-            async for one in ready:
-                await self._load(one)
+        while True:
+            try:
+                async with aclosing(self._ready()) as ready:
+                    async for one in ready:
+                        await self._load(one)
+            except Rejected as error:
+                # A message that the broker can no longer read; its batch is still open in the ledger, and `reconcile --repair` sends it again.
+                self._observer.tell("unreadable", self.item.code, reason=error.message, hint=error.hint)
 
     async def _ready(self) -> AsyncGenerator[_Ready, None]:
         """Messages decoded one ahead of the store."""
@@ -89,12 +97,18 @@ class LoadRoute:
 
     def _decode(self, delivered: Delivered) -> _Ready:
         batch = decode(delivered.message, self._keys, self._claims)
+        if batch.header.same_as:
+            return _Ready(delivered, batch, pl.DataFrame(schema=SUBJECTS_SCHEMA))
         frame, subjects = match(batch.frame, self.item, self._keys)
         return _Ready(delivered, batch.with_frame(frame), subjects)
 
     async def _load(self, one: _Ready) -> None:
         failpoint("load.decoded")
-        receipt = await self._store.apply(one.batch, self.item, one.subjects)
+        receipt = await self._receipt(one)
+        if receipt is None:
+            await self._resend(one.batch.header)
+            await self._broker.ack(one.delivered)
+            return
         failpoint("load.applied")
         await self._ledger.applied(one.batch, receipt)
         failpoint("load.copied")
@@ -103,6 +117,12 @@ class LoadRoute:
         if (claim := claim_of(one.delivered.message)) is not None:
             self._claims.remove(claim)
         self._observer.tell("loaded", self.item.code, seen=receipt.seen, seq=receipt.seq, **receipt.counts)
+
+    async def _receipt(self, one: _Ready) -> Receipt | None:
+        """The store's answer; None where it must see the rows of a batch that came without them."""
+        if one.batch.header.same_as:
+            return await self._store.recognise(one.batch.header, self.item)
+        return await self._store.apply(one.batch, self.item, one.subjects)
 
     async def close(self) -> None:
         """Release the worker thread."""

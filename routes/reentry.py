@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -27,9 +28,9 @@ _AT_ONCE = 10_000
 
 
 async def again_from_landing(source: Source, landing: Landing, header: Header, cut: dict[str, Any]) -> Batch:
-    """The very same batch again: cut from the agency's bytes, or, for corrected rows, read as they were landed."""
+    """The very same batch again, with its rows: cut from the agency's bytes, or, for corrected rows, read as they were landed."""
     if not header.reenters:
-        return await source.again(header, cut)
+        return await source.again(replace(header, same_as=""), cut)
     with landing.open(header.origin.landed) as stream:
         return Batch(header, frame_of(json.loads(stream.read(_LARGEST))))
 

@@ -10,8 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from connectors.folder.drop import DONE, PROCESSING, REFUSED, Claim, Drop, Found
 from connectors.folder.settings import FolderConfig, FolderRead
 from connectors.folder.watch import RESCAN, Watch
@@ -82,8 +80,8 @@ class FolderSource:
                 await self._intake.finished(arrival)
                 await self._worker.do(self._drop.put_done, claim, self._now())
 
-    def ahead(self, header: Header, rows: int) -> AsyncIterator[pl.DataFrame]:
-        """Frames of the first `rows` rows from the batch of `header` on."""
+    def ahead(self, header: Header, rows: int) -> AsyncIterator[Batch]:
+        """Batches of the first `rows` rows from the batch of `header` on."""
         return self._reader.ahead(header, rows)
 
     async def again(self, header: Header, cut: dict[str, Any]) -> Batch:

@@ -11,9 +11,10 @@ import polars as pl
 
 from connectors.formats import records
 from connectors.formats.cut import CsvFormat, Cut, examine
-from connectors.formats.window import Mask, Window, lines_between, read_exactly, window_of, windows
-from hub.contracts.batch import LINE, ORDINAL, REFUSED_SCHEMA, none_refused
+from connectors.formats.window import Known, Mask, Window, lines_between, read_exactly, window_of, windows
+from hub.contracts.batch import LINE, ORDINAL, REFUSED_SCHEMA, none_filtered, none_refused
 from hub.contracts.errors import Rejected
+from hub.contracts.source import Recognise
 
 ROWS = 50_000
 BYTES = 16 << 20
@@ -24,6 +25,8 @@ __all__ = ["Block", "CsvFormat", "CsvReader", "Cut"]
 @dataclass(frozen=True, slots=True)
 class Block:
     """Rows of bytes `start` to `end` of a file: `rows` ordinals from `first`, each in `frame`, `refused` or `filtered`.
+
+    One that is `same_as` an earlier batch holds nothing but its ordinals.
 
     `frame` has ORDINAL, LINE and a text column per title; `refused` follows REFUSED_SCHEMA with code R100; `filtered` holds ordinals.
     """
@@ -38,6 +41,7 @@ class Block:
     first: int
     rows: int
     raw: bytes
+    same_as: str = ""
 
 
 class CsvReader:
@@ -51,13 +55,15 @@ class CsvReader:
         """How the file is cut; see `connectors.formats.cut.examine` for the reasons to refuse it."""
         return examine(stream, size, self._options, self._known)
 
-    def blocks(self, stream: BinaryIO, cut: Cut, *, start: int, line: int, first: int, rows: int = ROWS, size: int = BYTES) -> Iterator[Block]:
+    def blocks(
+        self, stream: BinaryIO, cut: Cut, *, start: int, line: int, first: int, rows: int = ROWS, size: int = BYTES, recognise: Recognise = lambda raw: None
+    ) -> Iterator[Block]:
         """Blocks of at most `rows` lines and about `size` bytes, from byte `start` on, which is line `line` and ordinal `first`.
 
-        Raises `Rejected` F002 (undecodable, NUL) and F003 (a line over 8 MiB) when it gets there.
+        A block that `recognise` knows is not parsed. Raises `Rejected` F002 (undecodable, NUL) and F003 (a line over 8 MiB) when it gets there.
         """
-        for window in windows(stream, cut, start=start, line=line, rows=rows, size=size):
-            block = _block(window, _sort(window, cut), cut, first)
+        for window in windows(stream, cut, start=start, line=line, rows=rows, size=size, recognise=recognise):
+            block = _known(window, first) if isinstance(window, Known) else _block(window, _sort(window, cut), cut, first)
             first += block.rows
             if block.rows:
                 yield block
@@ -75,6 +81,7 @@ class CsvReader:
         """Records of the whole file without parsing them; closing totals and empty rows are none."""
         rows = 0
         for window in windows(stream, cut, start=cut.start, line=cut.line, rows=ROWS, size=BYTES):
+            assert isinstance(window, Window), "nothing is recognised without being asked for"
             kept = _sort(window, cut)
             rows += int((kept.filled & ~kept.filtered).sum())
         return rows
@@ -104,6 +111,13 @@ def _sort(window: Window, cut: Cut) -> _Kept:
     hollow = (width == layout.cells - 1) & (wanted > 1)
     surplus = (layout.cells == wanted + 1) & (codes[np.maximum(last, 0)] == window.delimiter)
     return _Kept(filled, filled & (closing | hollow), (layout.cells == wanted) | surplus)
+
+
+def _known(window: Known, first: int) -> Block:
+    rows = window.seen.rows
+    frame = pl.DataFrame({ORDINAL: pl.int_range(first, first + rows, dtype=pl.Int64, eager=True)})
+    end, next_line = window.start + len(window.raw), window.line + window.lines
+    return Block(frame, none_refused(), none_filtered(), window.start, end, window.line, next_line, first, rows, window.raw, window.seen.batch_id)
 
 
 def _block(window: Window, kept: _Kept, cut: Cut, first: int) -> Block:

@@ -8,8 +8,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-import polars as pl
-
 from connectors.formats.csv import Block, CsvReader, Cut
 from connectors.formats.worker import Worker
 from hub.contracts.batch import Batch, Header
@@ -51,15 +49,15 @@ class ArrivalReader:
                 following.exception()  # reported by the loop above, or moot because nobody reads on
             stream.close()
 
-    async def ahead(self, header: Header, rows: int) -> AsyncGenerator[pl.DataFrame, None]:
-        """Frames of up to `rows` rows from the batch of `header` on, for testing limits before anything is published."""
+    async def ahead(self, header: Header, rows: int) -> AsyncGenerator[Batch, None]:
+        """Batches of at least `rows` rows (or all there are) from the batch of `header` on, for testing limits before anything is published."""
         cut = self._cuts.get(header.origin.landed)
         if cut is None:
             cut = await self._worker.do(self._examine, header.origin.landed, None)
         arrival = replace(_arrival(header), cut=cut.to_wire(), settled=header.first, resume_at=header.origin.start)
         async with aclosing(self.batches(arrival)) as batches:
             async for batch in batches:
-                yield batch.frame.head(rows)
+                yield batch
                 rows -= batch.header.rows
                 if rows <= 0:
                     return
@@ -71,7 +69,8 @@ class ArrivalReader:
         return replace(batch, header=replace(header, batch_id=batch.header.batch_id, rows=block.rows))
 
     def _batch(self, arrival: Arrival, block: Block) -> Batch:
-        header = self._intake.header(arrival, first=block.first, rows=block.rows, start=block.start, end=block.end, line=block.line, raw=block.raw)
+        place = {"first": block.first, "rows": block.rows, "start": block.start, "end": block.end, "line": block.line}
+        header = self._intake.header(arrival, **place, raw=block.raw, same_as=block.same_as)
         return Batch(header, block.frame, block.refused, block.filtered)
 
     def _examine(self, landed: str, size: int | None) -> Cut:
@@ -87,7 +86,8 @@ class ArrivalReader:
         stream = self._intake.open(arrival.landed)
         start = arrival.resume_at if arrival.settled else cut.start
         line = self._reader.line_at(stream, cut, start)
-        return stream, self._reader.blocks(stream, cut, start=start, line=line, first=arrival.settled, rows=self._rows)
+        recognise = self._intake.recognise(arrival)
+        return stream, self._reader.blocks(stream, cut, start=start, line=line, first=arrival.settled, rows=self._rows, recognise=recognise)
 
     def _block(self, header: Header, cut: Cut) -> Block:
         with self._intake.open(header.origin.landed) as stream:

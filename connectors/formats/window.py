@@ -12,6 +12,7 @@ from connectors.formats import charset
 from connectors.formats.cut import MAX_LINE, Cut, single_delimiter, too_long
 from connectors.formats.records import Layout, Offsets, lay_out
 from hub.contracts.errors import Rejected
+from hub.contracts.source import Recognise, Recognised
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 PIECE = 1 << 20
@@ -41,21 +42,41 @@ def window_of(raw: bytes, cut: Cut, *, start: int, line: int, final: bool) -> Wi
     return Window(raw, text, delimiter, lay_out(text, delimiter, quote=cut.quote, final=final), start, line)
 
 
-def windows(stream: BinaryIO, cut: Cut, *, start: int, line: int, rows: int, size: int) -> Iterator[Window]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """`raw` bytes from `start` (line `line`), `lines` of them, that were seen before: they need not be looked at again."""
+
+    raw: bytes
+    start: int
+    line: int
+    lines: int
+    seen: Recognised
+
+
+def windows(
+    stream: BinaryIO, cut: Cut, *, start: int, line: int, rows: int, size: int, recognise: Recognise = lambda raw: None
+) -> Iterator[Window | Known]:
     """Windows of at most `rows` lines and about `size` bytes, or of one record where that is longer. Raises `Rejected` F002, F003."""
     stream.seek(start)
     buffer = _Buffer(stream)
     while start < cut.size:
-        lines, wanted = rows, size
+        lines, wanted, seen = rows, size, None
         while True:
             ends, ended = buffer.fill(lines, wanted, cut.encoding, line)
             count = max(1, min(lines, int(np.searchsorted(ends, wanted, side="right"))))
             final = ended and count >= len(ends)
             raw = buffer.data if final else buffer.data[: int(ends[count - 1])] if len(ends) else b""
+            if raw and (seen := recognise(raw)) is not None:
+                break
             window = window_of(raw, cut, start=start, line=line, final=final)
             if window.layout.used_lines or final:
                 break
             lines, wanted = lines * 2, wanted * 2
+        if seen is not None:
+            yield Known(raw, start, line, count, seen)
+            buffer.drop(len(raw))
+            start, line = start + len(raw), line + count
+            continue
         window = _trimmed(window, ends)
         if not window.raw:
             return

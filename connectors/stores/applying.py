@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -17,6 +17,7 @@ from connectors.stores import stored
 from connectors.stores.inbox import find_receipt, head_of, keep_receipt
 from connectors.stores.known import Memory
 from connectors.stores.plan import ROW, Fates, Plan
+from connectors.stores.recognising import remember
 from connectors.stores.session import Session
 from connectors.stores.tables import HEAD, INBOX, JOURNAL, SUBJECT, SUBJECT_IDENTIFIER, UNMATCHED, item_table
 from hub.contracts.batch import ORDINAL, RECORD_ID, REFUSED_SCHEMA, Batch, Fate, Receipt
@@ -40,18 +41,31 @@ class Applying:
     item: Item
     subjects: pl.DataFrame
     at: datetime
+    careful: bool = False  # write in parts that can be undone alone
 
     def run(self) -> Receipt:
-        """Apply the batch, or answer with the receipt of the first time."""
+        """Apply the batch, or answer with the receipt of the first time.
+
+        Savepoints cost a copy of every page that is written, so they are used only once a row has been refused.
+        """
+        try:
+            return self._run()
+        except Rejected:
+            if self.careful:
+                raise
+            return replace(self, careful=True).run()
+
+    def _run(self) -> Receipt:
         with self.session.writing():
             if seen := find_receipt(self.session, self.batch.header.batch_id):
                 return seen
             if self.memory is not None:
                 self.memory.check(self.session.version())
-            new = self._subjects()
             plan = self._plan()
+            new = self._subjects(plan)
             receipt = self._write(plan)
             keep_receipt(self.session, self.batch.header, receipt, self.at)
+            remember(self.session, self.batch.header, self.batch.frame[RECORD_ID], receipt)
         if self.memory is not None:
             self.memory.stored(new)
         return receipt
@@ -60,14 +74,16 @@ class Applying:
     def _table(self) -> Table:
         return item_table(self.item)
 
-    def _subjects(self) -> pl.DataFrame:
-        new = self.subjects if self.memory is None else self.memory.unknown(self.subjects)
+    def _subjects(self, plan: Plan) -> pl.DataFrame:
+        """Store the subjects that are new; a batch that writes no row brings none."""
+        named = self.subjects if plan.insert.height + plan.update.height else self.subjects.clear()
+        new = named if self.memory is None else self.memory.unknown(named)
         if new.height:
             once = new.unique("subject_id", keep="first", maintain_order=True).sort("subject_id")
             first_seen = pl.lit(self.at).cast(pl.Datetime("us")).alias("first_seen")
             self.session.add_new(SUBJECT, once.select("subject_id", "kind", pl.lit(0).alias("registered"), "name", first_seen))
-            named = new.select("scheme", "identifier", "subject_id").unique(["scheme", "identifier"], keep="first", maintain_order=True)
-            self.session.add_new(SUBJECT_IDENTIFIER, named.sort("scheme", "identifier"))
+            identified = new.select("scheme", "identifier", "subject_id").unique(["scheme", "identifier"], keep="first", maintain_order=True)
+            self.session.add_new(SUBJECT_IDENTIFIER, identified.sort("scheme", "identifier"))
         return new
 
     def _plan(self) -> Plan:
@@ -139,6 +155,9 @@ class Applying:
     def _isolating(self, write: Callable[[pl.DataFrame], None], rows: pl.DataFrame) -> list[int]:
         """Write rows; where one of them is refused, halve until it stands alone. Positions of the refused ones."""
         if not rows.height:
+            return []
+        if not self.careful:
+            write(rows)
             return []
         try:
             with self.session.savepoint():

@@ -16,10 +16,11 @@ from connectors.stores import stored
 from connectors.stores.applying import Applying
 from connectors.stores.inbox import counts_of, find_receipt, head_of
 from connectors.stores.known import Memory
+from connectors.stores.recognising import Recogniser
 from connectors.stores.session import Session
 from connectors.stores.tables import JOURNAL, OWN_TABLES, SUBJECT_IDENTIFIER, hash_column, item_table, table_name
 from connectors.stores.worker import Worker
-from hub.contracts.batch import Batch, Receipt
+from hub.contracts.batch import Batch, Header, Receipt
 from hub.contracts.errors import Misconfigured
 from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
@@ -52,6 +53,7 @@ class TableStore:
         self, connect: Callable[[bool], Session], keys: KeyRing, *, beside: bool, memory: Memory | None = None, clock: Callable[[], datetime] = local_now
     ) -> None:
         self._connect, self._keys, self._memory, self._clock = connect, keys, memory, clock
+        self._recogniser = Recogniser(keys)
         self._write_worker = Worker("store-write")
         self._read_worker = Worker("store-read") if beside else self._write_worker
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="store-journal")
@@ -90,6 +92,10 @@ class TableStore:
         session = self._writing()
         states = getattr(session, "lookup_near", session.lookup)
         return Applying(session, self._keys, self._memory, states, self._encoder, batch, item, subjects, self._clock()).run()
+
+    async def recognise(self, header: Header, item: Item) -> Receipt | None:
+        """Settle a batch that is the same as an earlier one without its rows. See `Store`."""
+        return await self._write_worker.do(lambda: self._recogniser.settle(self._writing(), header, item, self._clock))
 
     async def receipt(self, batch_id: str) -> Receipt | None:
         """The receipt of a batch that was applied, None for one that the inbox does not know."""

@@ -168,6 +168,25 @@ UNMATCHED = Table(
     Column("state", String(16), nullable=False),
     Index("unmatched_record", "record_id"),
 )
+# Batches of which every row is in the store: `checked` is the journal's sequence at which that was true, `root` the batch whose record numbers stand
+# for all batches of the same content.
+CONTENT = Table(
+    "content",
+    _OWN,
+    Column("batch_id", _ID, primary_key=True),
+    Column("feed", Text, nullable=False),
+    Column("arrival", BigInteger, nullable=False),
+    Column("root", _ID, nullable=False),
+    Column("checked", BigInteger, nullable=False),
+)
+CONTENT_KEYS = Table(
+    "content_keys",
+    _OWN,
+    Column("root", _ID, primary_key=True),
+    Column("feed", Text, nullable=False),
+    Column("arrival", BigInteger, nullable=False),
+    Column("record_ids", LargeBinary, nullable=False),
+)
 OWN_TABLES = tuple(_OWN.sorted_tables)
 
 

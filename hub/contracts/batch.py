@@ -60,6 +60,8 @@ class Header:
     """What travels with a frame. `batch_id` is deterministic, so a re-run makes the same one.
 
     A batch of corrected rows `reenters` the batch they were set aside from, and lists their `ordinals` there, rising.
+    `content` names what the batch holds (raw bytes, cut, configuration) whatever its place; `same_as` is an earlier batch of the same content
+    whose every row was stored: then the rows need not travel, and the store only makes sure that nobody has changed them since.
     """
 
     batch_id: str
@@ -73,6 +75,8 @@ class Header:
     generation: int = 0
     reenters: str = ""
     ordinals: tuple[int, ...] = ()
+    content: str = ""
+    same_as: str = ""
 
     def places(self, ordinals: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Positions of ordinals within the batch, 0 to `rows` - 1."""
@@ -93,6 +97,8 @@ class Header:
             "generation": self.generation,
             "reenters": self.reenters,
             "ordinals": list(self.ordinals),
+            "content": self.content,
+            "same_as": self.same_as,
             "landed": self.origin.landed,
             "name": self.origin.name,
             "start": self.origin.start,
@@ -114,6 +120,8 @@ class Header:
             generation=int(wire["generation"]),
             reenters=wire["reenters"],
             ordinals=tuple(wire["ordinals"]),
+            content=wire["content"],
+            same_as=wire["same_as"],
             origin=Origin(wire["landed"], wire["name"], int(wire["start"]), int(wire["end"]), int(wire["line"])),
         )
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-import polars as pl
-
 from hub.contracts.batch import Batch, Header
 from hub.contracts.errors import Rejected
 
@@ -40,6 +38,17 @@ class Arrival:
     cut: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A piece of a file that was seen before, in a batch of which every row was stored."""
+
+    batch_id: str
+    rows: int
+
+
+Recognise = Callable[[bytes], Recognised | None]
+
+
 class Intake(Protocol):
     """What the hub offers a source: landing, numbering and identity. Safe to call again after a crash at any point."""
 
@@ -56,8 +65,11 @@ class Intake(Protocol):
     async def keep_cut(self, arrival: Arrival, cut: dict[str, Any]) -> Arrival:
         """Record how this arrival is cut (JSON-able), before its first batch is offered."""
 
-    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes) -> Header:
+    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, same_as: str = "") -> Header:
         """Header of one batch; its id is a keyed hash over feed, arrival, first ordinal, raw bytes and generation."""
+
+    def recognise(self, arrival: Arrival) -> Recognise:
+        """Tells pieces (raw bytes) of this arrival, cut as `arrival.cut` says, that equal an earlier batch; quick, may be called from any thread."""
 
     async def finished(self, arrival: Arrival) -> None:
         """Every row of this arrival was offered and settled."""
@@ -78,8 +90,8 @@ class Source(Protocol):
     def batches(self) -> AsyncGenerator[Batch, None]:
         """Everything new since last time, oldest first; ends when the other side has no more for now."""
 
-    def ahead(self, header: Header, rows: int) -> AsyncIterator[pl.DataFrame]:
-        """Frames of the first `rows` rows of the arrival that `header` starts, for testing limits before anything is published."""
+    def ahead(self, header: Header, rows: int) -> AsyncIterator[Batch]:
+        """Batches of the first `rows` rows of the arrival that `header` starts, for testing limits before anything is published."""
 
     async def again(self, header: Header, cut: dict[str, Any]) -> Batch:
         """The very same batch again, from landing, by its recorded cut."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from hub.contracts.batch import Batch, Receipt
+from hub.contracts.batch import Batch, Header, Receipt
 from hub.contracts.item import Item
 
 # One row per subject named in a batch. A subject may have several identifiers.
@@ -52,6 +52,12 @@ class Store(Protocol):
 
         The frame has ORDINAL, OP, RECORD_ID, ROW_HASH, SUBJECT_ID (null = unmatched), SOURCE_TIME, STATUS and the item's columns, typed and plain.
         Fields of role ID number are sealed by the store, and only for the rows that it writes.
+        """
+
+    async def recognise(self, header: Header, item: Item) -> Receipt | None:
+        """Settle a batch that is `same_as` an earlier one without its rows: all unchanged, or None where the rows must be seen.
+
+        Rows must be seen when the store no longer knows the earlier batch, or when any of its records was changed or withdrawn since.
         """
 
     async def receipt(self, batch_id: str) -> Receipt | None:
