@@ -1,0 +1,1 @@
+"""Pure functions on frames: no input, no output, no clock."""

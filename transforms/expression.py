@@ -10,8 +10,9 @@ import polars as pl
 
 from transforms.functions import FUNCTIONS
 from transforms.grammar import ExpressionError, Source
-from transforms.lowering import DTYPES, Lowering
+from transforms.lowering import Lowering
 from transforms.signature import Given, describe, describe_text
+from transforms.terms import DTYPES
 
 NOW = "_now"  # Datetime("us"), naive local time; read by today() and now() until `Compiled.at` puts a moment in its place
 
@@ -22,8 +23,8 @@ __all__ = ["FUNCTIONS", "NOW", "Compiled", "ExpressionError", "compile_expressio
 class Compiled:
     """A compiled expression.
 
-    `expr` reads the columns in `columns`, spelt as in the text, and gives one value a row of `type` (text String, number Decimal(38, 10) or
-    Int64, date Date, time Datetime("us"), bool Boolean). `reports` are the labels of `unmapped`: per code mapping the source text that the list
+    `expr` reads the columns in `columns`, spelt as in the text, and gives one value a row of `type` (text String, number Decimal(38, 10),
+    date Date, time Datetime("us"), bool Boolean). `reports` are the labels of `unmapped`: per code mapping the source text that the list
     does not know, null elsewhere. `failures` are (rule code, true where a present value could not be converted).
     """
 

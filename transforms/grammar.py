@@ -103,8 +103,8 @@ class Source:
         return tree
 
     def _misspelt(self, line: str, error: SyntaxError) -> ExpressionError:
-        at = min(max((error.offset or 1) - 1, 0), max(len(line) - 1, 0))
-        char = line[at]
+        at = min(error.offset - 1, len(line)) if error.offset else len(line)
+        char = line[at : at + 1]
         hint = 'a heading that is no plain name is written col("…")'
         if char in _WIDE:
             hint = f"outside quotes write {_WIDE[char]} for {char}; {hint}"

@@ -40,7 +40,7 @@ def code(value: Text, *lists: str, default: str | None = None, multi: bool = Fal
     """The code of a label; codes stay."""
     known: dict[str, str] = {}
     for pairs in _tables(lists, given.codes):
-        known |= {label: code for code, label in reversed(pairs.items())} | {code: code for code in pairs}
+        known |= {label: code for code, label in reversed(list(pairs.items()))} | {code: code for code in pairs}
     return _mapped(value, known, default, multi, _name(lists))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from transforms.functions.reading import Reader, in_turn, series_of
-from transforms.functions.spelling import halfwidth, missing
+from transforms.functions.reading import Reader, in_turn
+from transforms.functions.spelling import half, halfwidth, missing
 from transforms.signature import Cell, Date, DateOutcome, Day, Given, Number, Outcome, Text, Time, Unsuitable, function
 
 EMPTY_DATES = (date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1))  # what spreadsheets and databases make of nothing
@@ -59,7 +59,7 @@ def read_iso(texts: pl.Series) -> pl.Series:
 
 def read_digits(texts: pl.Series) -> pl.Series:
     """Four digits, two and two, parted or not, with or without a time, full-width or not."""
-    plain = series_of(texts, lambda text: halfwidth(text).str.strip_chars())
+    plain = half(texts).str.strip_chars()
     return read_iso(plain.str.replace(_PARTED, "${1}-${2}-${3}").str.replace(_SOLID, "${1}-${2}-${3}"))
 
 

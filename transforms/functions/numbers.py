@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from transforms.functions.reading import in_turn, series_of
-from transforms.functions.spelling import halfwidth, missing
+from transforms.functions.reading import in_turn
+from transforms.functions.spelling import half, missing
 from transforms.signature import Number, NumberOutcome, Outcome, Text, Unsuitable, function
 
 NUMBER = pl.Decimal(38, 10)
@@ -52,7 +52,7 @@ def _read_wide(texts: pl.Series) -> pl.Series:
 
 def narrow(texts: pl.Series) -> pl.Series:
     """Half-width and without any space."""
-    return series_of(texts, lambda text: halfwidth(text).str.replace_all(r"\s", ""))
+    return half(texts).str.replace_all(r"\s", "")
 
 
 @function(

@@ -25,6 +25,17 @@ def in_turn(text: pl.Expr, readers: list[Reader], dtype: Any) -> pl.Expr:
     return text.map_batches(read, return_dtype=dtype, is_elementwise=True)
 
 
-def series_of(texts: pl.Series, rewrite: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
-    """An expression applied to a series."""
-    return texts.to_frame("text").select(rewrite(pl.col("text"))).to_series()
+def by_column(text: pl.Expr, work: Reader) -> pl.Expr:
+    """Texts rewritten by a function of whole series."""
+    return text.map_batches(work, return_dtype=pl.String, is_elementwise=True)
+
+
+def matching(texts: pl.Series, pattern: str, rewrite: Reader) -> pl.Series:
+    """The texts with those that match the pattern rewritten; the others cost a look only."""
+    hits = texts.str.contains(pattern).arg_true()
+    return texts if hits.is_empty() else texts.clone().scatter(hits, rewrite(texts.gather(hits)))
+
+
+def filled(texts: pl.Series) -> pl.Series:
+    """Empty text is null."""
+    return texts.set(texts == "", None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from transforms.functions.reading import by_column, filled, matching
 from transforms.signature import Text, Unsuitable, function
 
 NULL_WORDS = ("\\N", "NULL", "null", "Null", "None", "无", "暂无", "/", "-", "--", "—", "——", "[]号", "〔〕号", "不详", "空", "")
@@ -14,12 +15,27 @@ _NARROW = [chr(c - 0xFEE0) for c in range(0xFF01, 0xFF5F)] + [" "]
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]"
 _SPACES = r"[\s\u00a0\u3000]+"
 _ROUND, _SQUARE = ("()", "（）"), ("[]", "［］", "〔〕", "【】")
+_NAME_SIGNS = {**dict.fromkeys("•‧・∙⋅･", "·"), "(": "（", ")": "）"}
+_DOTTED = r"(\p{Han})\.(\p{Han})"
+_SPACED = r"^\p{Han}\s*\p{Han}(?:\s*\p{Han})?$"
 _PLACEHOLDER = r"^(?i:0{6,}X?|1{6,}|2{6,}|3{6,}|4{6,}|5{6,}|6{6,}|7{6,}|8{6,}|9{6,}|123456(?:789(?:0(?:12345(?:678?)?)?)?)?|测试\d*|test\d*)$"
 
 
-def rewritten(value: pl.Expr, where: str, rewrite: pl.Expr) -> pl.Expr:
-    """`rewrite` where the text matches the pattern `where`, the text itself elsewhere."""
-    return pl.when(value.str.contains(where)).then(rewrite).otherwise(value)
+def half(texts: pl.Series) -> pl.Series:
+    """Full-width ASCII as half-width."""
+    return matching(texts, "[\uff01-\uff5e\u3000]", lambda wide: wide.str.replace_many(_WIDE, _NARROW))
+
+
+def bare(texts: pl.Series) -> pl.Series:
+    """Without outer spaces, controls and zero-width characters; empty is null."""
+    return filled(matching(texts, _CONTROLS, lambda odd: odd.str.replace_all(_CONTROLS, "")).str.strip_chars())
+
+
+def _named(texts: pl.Series) -> pl.Series:
+    names = bare(half(texts)).str.replace_many(list(_NAME_SIGNS), list(_NAME_SIGNS.values()))
+    for _ in range(2):  # 阿.买.提: the second dot's left neighbour belongs to the first hit
+        names = matching(names, _DOTTED, lambda dotted: dotted.str.replace_all(_DOTTED, "${1}·${2}"))
+    return matching(names, _SPACED, lambda spaced: spaced.str.replace_all(r"\s+", ""))
 
 
 def missing(value: pl.Expr) -> pl.Expr:
@@ -35,8 +51,7 @@ def missing(value: pl.Expr) -> pl.Expr:
 )
 def trim(value: Text) -> Text:
     """Text without outer spaces, controls and zero-width characters; empty text is null."""
-    clean = rewritten(value, _CONTROLS, value.str.replace_all(_CONTROLS, "")).str.strip_chars()
-    return pl.when(clean != "").then(clean)
+    return by_column(value, bare)
 
 
 @function(
@@ -61,7 +76,7 @@ def remove_spaces(value: Text) -> Text:
 )
 def halfwidth(value: Text) -> Text:
     """U+FF01..U+FF5E and U+3000 folded to ASCII."""
-    return rewritten(value, "[\uff01-\uff5e\u3000]", value.str.replace_many(_WIDE, _NARROW))
+    return by_column(value, half)
 
 
 @function("fullwidth", "half-width letters, digits, signs and spaces to full-width", label="半角转全角", examples=[("A(1)", "fullwidth", "Ａ（１）")])
@@ -151,8 +166,4 @@ def brackets(value: Text, to: str = "（）") -> Text:
 )
 def clean_name(value: Text) -> Text:
     """A person's or firm's name in one spelling; empty text is null."""
-    name = trim(halfwidth(value))
-    name = name.str.replace_many(["•", "‧", "・", "∙", "⋅", "･", "(", ")"], ["·", "·", "·", "·", "·", "·", "（", "）"])
-    dotted = r"(\p{Han})\.(\p{Han})"
-    name = rewritten(name, dotted, name.str.replace_all(dotted, "${1}·${2}").str.replace_all(dotted, "${1}·${2}"))
-    return rewritten(name, r"^\p{Han}(?:\s+\p{Han}){1,2}$", name.str.replace_all(r"\s+", ""))
+    return by_column(value, _named)

@@ -7,8 +7,8 @@ from datetime import datetime
 import polars as pl
 
 from transforms.functions.dates import LOOSE, dated, readers_of
-from transforms.functions.reading import Reader, in_turn, series_of
-from transforms.functions.spelling import halfwidth
+from transforms.functions.reading import Reader, in_turn
+from transforms.functions.spelling import half
 from transforms.signature import Given, Text, Time, TimeOutcome, function
 
 MOMENT = pl.Datetime("us")
@@ -25,7 +25,7 @@ def _read_iso(texts: pl.Series) -> pl.Series:
 
 
 def _read_digits(texts: pl.Series) -> pl.Series:
-    plain = series_of(texts, lambda text: halfwidth(text).str.strip_chars()).str.replace(_LOCAL, "")
+    plain = half(texts).str.strip_chars().str.replace(_LOCAL, "")
     folded = plain.str.replace(_UTC, "")
     for pattern, seconds in ((_SECONDS, "${6}"), (_MINUTES, "00"), (_SOLID, "${6}")):
         folded = folded.str.replace(pattern, "${1}-${2}-${3} ${4}:${5}:" + seconds)
