@@ -72,7 +72,8 @@ class Desk:
         last: dict[str, Any] | None = None
         if row is not None:
             sums = await self._city.ledger.totals(item=row.item, arrival_number=row.arrival, generation=row.generation)
-            last = {"state": row.state, "counts": sums.counts(), "at": row.closed_at or row.opened_at, "arrival": row.arrival, "reason": row.reason}
+            held = self._city.standing.of(f"feed:{name}").state == "held" and row.state == "running"
+            last = {"state": "held" if held else row.state, "counts": sums.counts(), "at": row.closed_at or row.opened_at, "arrival": row.arrival, "reason": row.reason}
         due = self._schedule.next(name) if self._schedule else None
         return {
             "feed": name,

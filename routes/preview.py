@@ -47,7 +47,7 @@ async def look(loaded: Loaded, home: Path, config: Path, name: str, file: Path |
     stage = mapped(batch, plan, now=now)
     item = feed.item
     stages: dict[str, Any] = {
-        f"raw: {path.name}": _evidence(path, cut),
+        f"raw: {_shown(path)}": _evidence(path, cut),
         "parsed (as the agency wrote it)": _table(_masked_source(batch.frame, stage.binding.plain, item)),
         "mapped (item fields, typed)": _table(_masked(stage.frame.select(ORDINAL, *_present(item, stage.frame)), item)),
         "checked: passed": _table(_masked(step.passed.frame.select(ORDINAL, OP, *_present(item, step.passed.frame)), item)),
@@ -86,10 +86,17 @@ def _feed(hub: HubConfig, name: str) -> Feed:
 
 
 def _waiting(feed: Feed, home: Path) -> Path | None:
-    """The oldest file that waits in the feed's folder."""
+    """The file that the feed has taken and not finished (a held one), otherwise the oldest that waits in its folder."""
     folder = home / Path(str(getattr(feed.source_config, "path", "")))
+    if taken := sorted(folder.glob(f"processing/{feed.name}/*/data")):
+        return taken[0]
     files = [path for path in folder.glob(str(getattr(feed.read, "files", "*.csv"))) if path.is_file() and not path.is_symlink()]
     return min(files, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _shown(path: Path) -> str:
+    """The file's name; a file that was taken lies in a folder that is named after it."""
+    return path.parent.name.partition("-")[2] if path.name == "data" else path.name
 
 
 def _sample(hub: HubConfig, config: Path, name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from config.loader import Loaded, load
@@ -81,15 +81,20 @@ class RunningHub:
         await asyncio.gather(*(self._once(kept) for kept in feeds))
         await self.city.settle_down(self._load_troubled)
         shares = [(Kept(f"offer:{n}", s.offer), Kept(f"share:{n}", s.deliver_due)) for n, s in self.city.shares.items()]
-        for pair in shares:
-            for kept in pair:
-                await self._once(kept)
+        lanes = asyncio.Semaphore(8)
+        await asyncio.gather(*(self._in_order(pair, lanes) for pair in shares))
         failing = [k.name for k in [*feeds, *(k for pair in shares for k in pair), *self.engine.kept.values()] if k.trouble]
         return not failing and all(stand.state == "paused" for stand in self.city.standing.waiting().values())
 
     def _load_troubled(self) -> bool:
         """True where a load leg waits for its store or has stopped: more waiting would not help."""
         return any(kept.failures >= 3 or self.city.standing.of(name).state == "stopped" for name, kept in self.engine.kept.items())
+
+    async def _in_order(self, legs: Sequence[Kept], lanes: asyncio.Semaphore) -> None:
+        """One leg after the other."""
+        async with lanes:
+            for leg in legs:
+                await self._once(leg)
 
     async def _once(self, kept: Kept) -> None:
         if self.city.standing.of(kept.name).state != "idle":
