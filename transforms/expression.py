@@ -125,9 +125,8 @@ def compile_expression(
 def _proven(compiled: Compiled, columns: Mapping[str, str] | None) -> Compiled:
     """Run it once over an empty frame, so that whatever Polars itself refuses is known now."""
     schema = {name: DTYPES["text" if columns is None else columns[name]] for name in compiled.columns}
-    everything = [compiled.expr.alias("0"), *(e.alias(str(i)) for i, (_, e) in enumerate((*compiled.failures, *compiled.unmapped), 1))]
     try:
-        pl.DataFrame(schema={**schema, NOW: DTYPES["time"]}).select(everything)
+        pl.DataFrame(schema={**schema, NOW: DTYPES["time"]}).select(compiled.expr)
     except pl.exceptions.PolarsError as error:
         raise ExpressionError(f"the expression cannot be run: {str(error).splitlines()[0]}", hint="check the types and patterns") from None
     return compiled

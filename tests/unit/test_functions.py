@@ -14,6 +14,7 @@ from transforms.signature import Example, Function
 from transforms.terms import DTYPES
 
 MOMENT = datetime(2024, 5, 6, 7, 8, 9)
+PIPED = [pytest.param(e, id=f"{f.name}-{i}") for f in FUNCTIONS.values() if f.piped for i, e in enumerate(f.examples) if e.value is not None]
 EXAMPLES = [pytest.param(f, e, id=f"{f.name}-{i}") for f in FUNCTIONS.values() for i, e in enumerate(f.examples)]
 
 
@@ -28,6 +29,22 @@ def outcome(value: Any, call: str, *, piped: bool = True) -> Any:
     given = Decimal(str(value)) if kind == "number" else value
     found = pl.DataFrame({"value": [given, None]}, schema={"value": DTYPES[kind]}).select(compiled.expr).to_series()[0]
     return float(found) if isinstance(found, Decimal) else found
+
+
+@pytest.mark.parametrize("repeated", [1, 5])
+@pytest.mark.parametrize("example", PIPED)
+def test_repeated_values_fare_alike_and_missing_ones_are_never_reported(example: Example, repeated: int) -> None:
+    kind = type_of(example.value)
+    compiled = compile_expression(f"value | {example.call}", {"value": kind}).at(MOMENT)
+    given = Decimal(str(example.value)) if kind == "number" else example.value
+    frame = pl.DataFrame({"value": [given, None] * repeated}, schema={"value": DTYPES[kind]})
+
+    found = frame.select(compiled.expr).to_series().to_list()
+    failed = [frame.with_columns(lost.alias("lost")).filter(pl.col("value").is_null() & pl.col("lost")).height for _, lost in compiled.failures]
+    unmapped = [frame.with_columns(text.alias("text")).filter(pl.col("value").is_null() & pl.col("text").is_not_null()).height for _, text in compiled.unmapped]
+
+    assert found == found[:2] * repeated
+    assert not any((*failed, *unmapped))
 
 
 @pytest.mark.parametrize(("function", "example"), EXAMPLES)
@@ -147,13 +164,13 @@ def test_names_keep_what_belongs_to_them() -> None:
 
 
 def test_codes_are_read_from_lists_and_the_unknown_is_reported_with_counts() -> None:
-    lists = {"penalty_class": {"1": "警告", "2": "罚款"}}
+    lists = {"penalty_class": {"1": "警告", "2": "罚款", "3": "没收违法所得和非法财物"}}
     compiled = compile_expression('处罚类别 | code("penalty_class", "简易罚款=2", multi=True)', codes=lists)
-    frame = pl.DataFrame({"处罚类别": ["警告；罚款", "2", "简易罚款", "拘役、警告", "拘役", "没收", None, ""]})
+    frame = pl.DataFrame({"处罚类别": ["警告；罚款", "2", "简易罚款", "拘役、警告", "拘役", "没收", None, "", "没收违法所得和非法财物"]})
 
     found = frame.select(compiled.expr).to_series().to_list()
 
-    assert found == ["1;2", "2", "2", None, None, None, None, None]
+    assert found == ["1;2", "2", "2", None, None, None, None, None, "3"]
     assert compiled.reports == ("penalty_class",)
     assert compiled.unmapped_values(frame) == {"penalty_class": {"拘役": 2, "没收": 1}}
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from transforms.functions.reading import by_column, distinctly, filled, series_of
 from transforms.signature import Given, Outcome, Text, TextOutcome, Unsuitable, function
 
 SEPARATOR = ";"
+_CUT = "\x1f"
 _BETWEEN = r"\s*[、；;,，|和]\s*"
 
 
@@ -72,22 +74,30 @@ def _tables(lists: tuple[str, ...], codes: Mapping[str, Mapping[str, str]]) -> l
 
 
 def _mapped(value: pl.Expr, known: Mapping[str, str], default: str | None, multi: bool, name: str) -> Outcome:
-    clean = value.str.strip_chars()
-    clean = pl.when(clean != "").then(clean)
-    old, new = pl.Series(list(known), dtype=pl.String), pl.Series(list(known.values()), dtype=pl.String)
-    if not multi:
-        found = clean.replace_strict(old, new, default=None, return_dtype=pl.String)
-        unknown = pl.when(clean.is_not_null() & found.is_null()).then(clean)
-        return Outcome(_defaulted(found, clean, default), unmapped=unknown, label=name)
-    parts = split_codes(clean).str.split(SEPARATOR)
-    codes = parts.list.eval(pl.element().replace_strict(old, new, default=None, return_dtype=pl.String))
-    strange = parts.list.eval(pl.element().filter(~pl.element().is_in(old.implode()))).list.join(SEPARATOR)
-    unknown = pl.when(strange != "").then(strange)
-    found = pl.when(unknown.is_null()).then(codes.list.unique(maintain_order=True).list.join(SEPARATOR))
-    return Outcome(_defaulted(found, clean, default), unmapped=unknown, label=name)
+    clean = by_column(value, lambda texts: filled(texts.str.strip_chars()))
+    if multi:
+        found = by_column(clean, lambda texts: distinctly(texts, lambda cells: _joined(cells, known), pl.String))
+        strange = by_column(clean, lambda texts: distinctly(texts, lambda cells: _strange(cells, known), pl.String))
+    else:
+        found = clean.replace_strict(list(known), list(known.values()), default=None, return_dtype=pl.String)
+        strange = pl.when(found.is_null()).then(clean)
+    if default is not None:
+        return Outcome(pl.when(found.is_null() & clean.is_not_null()).then(pl.lit(default)).otherwise(found), unmapped=strange, label=name)
+    return Outcome(found, unmapped=strange, label=name)
 
 
-def _defaulted(found: pl.Expr, clean: pl.Expr, default: str | None) -> pl.Expr:
-    if default is None:
-        return found
-    return pl.when(found.is_null() & clean.is_not_null()).then(pl.lit(default)).otherwise(found)
+def _parts(cells: pl.Series, known: Mapping[str, str]) -> pl.Series:
+    """The single values of each cell; a cell that is known as a whole is one value, whatever stands in it."""
+    whole = series_of(cells, lambda cell: pl.when(cell.is_in(list(known))).then(cell).otherwise(split_codes(cell).str.replace_all(SEPARATOR, _CUT)))
+    return whole.str.split(_CUT)
+
+
+def _joined(cells: pl.Series, known: Mapping[str, str]) -> pl.Series:
+    """The codes of each cell in order, each once, joined by `;`; null where one of its values is unknown."""
+    codes = _parts(cells, known).list.eval(pl.element().replace_strict(list(known), list(known.values()), default=None, return_dtype=pl.String))
+    return codes.list.unique(maintain_order=True).list.join(SEPARATOR, ignore_nulls=False)
+
+
+def _strange(cells: pl.Series, known: Mapping[str, str]) -> pl.Series:
+    """The values of each cell that are unknown, joined by `;`; null where there are none."""
+    return filled(_parts(cells, known).list.eval(pl.element().filter(~pl.element().is_in(list(known)))).list.join(SEPARATOR))

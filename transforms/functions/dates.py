@@ -71,7 +71,7 @@ def read_numerals(texts: pl.Series) -> pl.Series:
     return read_digits(plain.str.replace_many(list(_HAN_DIGITS), list(_HAN_DIGITS.values())))
 
 
-LOOSE: list[Reader] = [read_iso, read_digits, read_numerals]
+LOOSE: list[Reader] = [read_iso, _reader("%Y/%m/%d", None, pl.Date), _reader("%Y%m%d", 8, pl.Date), read_digits, read_numerals]
 
 
 def dated(text: pl.Expr, parsed: pl.Expr) -> Outcome:

@@ -19,10 +19,18 @@ def in_turn(text: pl.Expr, readers: list[Reader], dtype: Any) -> pl.Expr:
             left = (found.is_null() & texts.is_not_null()).arg_true()
             if left.is_empty():
                 break
-            found = found.scatter(left, reader(texts.gather(left)).cast(dtype))
+            found = found.scatter(left, distinctly(texts.gather(left), reader, dtype))
         return found
 
     return text.map_batches(read, return_dtype=dtype, is_elementwise=True)
+
+
+def distinctly(texts: pl.Series, work: Reader, dtype: Any) -> pl.Series:
+    """Work done once per distinct text, where texts repeat."""
+    distinct = texts.unique()
+    if 2 * len(distinct) > len(texts):
+        return work(texts).cast(dtype)
+    return texts.replace_strict(distinct, work(distinct).cast(dtype), return_dtype=dtype)
 
 
 def by_column(text: pl.Expr, work: Reader) -> pl.Expr:
@@ -39,3 +47,8 @@ def matching(texts: pl.Series, pattern: str, rewrite: Reader) -> pl.Series:
 def filled(texts: pl.Series) -> pl.Series:
     """Empty text is null."""
     return texts.set(texts == "", None)
+
+
+def series_of(texts: pl.Series, rewrite: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
+    """An expression applied to a series."""
+    return texts.to_frame("text").select(rewrite(pl.col("text"))).to_series()

@@ -33,7 +33,7 @@ def _read_digits(texts: pl.Series) -> pl.Series:
     return found.zip_with(~plain.str.contains(_UTC).fill_null(False), found.dt.offset_by("8h"))
 
 
-_LOOSE: list[Reader] = [_read_iso, _read_digits, *LOOSE]
+_LOOSE: list[Reader] = [_read_iso, *readers_of(("%Y/%m/%d %H:%M:%S",), "YmdHMS", MOMENT), _read_digits, *LOOSE]
 
 
 @function(
