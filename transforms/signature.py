@@ -160,7 +160,10 @@ def describe(subject: Function) -> dict[str, Any]:
         "label": subject.label,
         "help": subject.help,
         "signature": subject.signature,
-        "parameters": [{"name": p.name, "types": list(p.types), "constant": p.constant, "required": p.required and not p.variadic} for p in subject.parameters],
+        "parameters": [
+            {"name": p.name, "types": ["value"] if p.types == ("same",) else list(p.types), "constant": p.constant, "required": p.required and not p.variadic}
+            for p in subject.parameters
+        ],
         "gives": "value" if subject.gives == "same" else subject.gives,
         "examples": [{"value": _plain(e.value), "call": e.call, "result": _plain(e.result)} for e in subject.examples],
     }
