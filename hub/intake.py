@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from hub.contracts.batch import Header, Origin
 from hub.contracts.errors import Rejected
 from hub.contracts.source import Arrival, Recognise, Recognised
+from hub.failpoints import failpoint
 from hub.landing import Landing
 from hub.ledger import Ledger, close_run, wholly_stored
 from hub.tables import arrival, batch, run
@@ -49,9 +50,11 @@ class FeedIntake:
         except asyncio.CancelledError:
             await asyncio.wait([future])
             raise
+        failpoint("intake.landed")
         key = self._ledger.keys.hash_text(f"{self.feed}\x1f{name}")
-        sealed = self._ledger._seal_text(name)
+        sealed = self._ledger.seal_text(name)
         found = await self._ledger.state.write(lambda c: self._number(c, name, key, sealed, landed.digest, landed.size))
+        failpoint("intake.numbered")
         self._stored = await self._ledger.state.read(lambda c: wholly_stored(c, self.feed)) if self._recalls else {}
         if found.duplicate:
             await self._ledger.note("duplicate", self.feed, arrival=found.number, read=0)
@@ -112,6 +115,7 @@ class FeedIntake:
         """Record how this arrival is cut."""
         text = json.dumps(cut, ensure_ascii=False)
         await self._ledger.state.write(lambda c: c.execute(_at(found.number, self.item).values(cut=text)))
+        failpoint("intake.cut")
         return replace(found, cut=cut)
 
     def _content(self, cut: Mapping[str, Any], digest: str) -> str:
@@ -150,6 +154,7 @@ class FeedIntake:
             close_run(connection, self.item, found.number, found.generation, self._ledger.now())
 
         await self._ledger.state.write(work)
+        failpoint("intake.finished")
 
     async def refused(self, found: Arrival, error: Rejected) -> None:
         """The whole arrival cannot be accepted; rows that were settled before stay."""

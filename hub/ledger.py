@@ -15,7 +15,7 @@ import zstandard
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from hub.contracts.batch import FATE_WORDS, LINE, ORDINAL, Batch, Fate, Header, Origin, Receipt, Step
+from hub.contracts.batch import FATE_WORDS, LINE, ORDINAL, RAW, Batch, Fate, Header, Origin, Receipt, Step
 from hub.contracts.keys import KeyRing
 from hub.state import State
 from hub.tables import arrival, batch, event, quarantine, run
@@ -92,7 +92,9 @@ class Ledger:
         header = whole.header
         raw = whole.frame.join(refused.select(ORDINAL), on=ORDINAL, how="semi")
         rows = {row.pop(ORDINAL): row for row in raw.iter_rows(named=True)}
-        name, now = self._seal_text(header.origin.name), self.now()
+        if RAW in whole.refused.columns:  # rows that are no cells: kept as they stand, under no heading
+            rows |= {row[ORDINAL]: {LINE: row["line"], "": row[RAW]} for row in whole.refused.iter_rows(named=True)}
+        name, now = self.seal_text(header.origin.name), self.now()
         about = header.batch_id.encode()
         return [
             {
@@ -112,7 +114,8 @@ class Ledger:
             for ordinal, code, field, reason in refused.select(ORDINAL, "code", "field", "reason").iter_rows()
         ]
 
-    def _seal_text(self, text: str) -> str:
+    def seal_text(self, text: str) -> str:
+        """A name, sealed: file names may hold names of persons."""
         return str(self.keys.seal_values(pl.Series([text]))[0])
 
     def open_text(self, sealed: str) -> str:
@@ -150,6 +153,12 @@ class Ledger:
         """How the arrival of a batch is cut."""
         query = select(arrival.c.cut).where(arrival.c.item == header.item, arrival.c.number == header.arrival)
         return dict(json.loads(await self.state.read(lambda c: c.execute(query).scalar_one())))
+
+    async def in_flight(self) -> int:
+        """Batches that collect settled and no store's receipt was copied for."""
+        waiting = (batch.c.settled_at.is_not(None), batch.c.applied_at.is_(None), batch.c.rows > batch.c.rejected + batch.c.filtered)
+        query = select(func.count()).select_from(batch).where(*waiting)
+        return int(await self.state.read(lambda c: c.execute(query).scalar_one()))
 
     # Load ------------------------------------------------------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ batch = Table(
     Column("load_fates", LargeBinary),
     Index("batch_arrival", "item", "arrival", "generation"),
     Index("batch_feed_open", "feed", "settled_at"),
+    Index("batch_in_flight", "applied_at"),
 )
 
 quarantine = Table(

@@ -236,7 +236,7 @@ class City:
 
     async def settle_down(self, hopeless: Callable[[], bool] = lambda: False) -> bool:
         """Wait until nothing is in flight; False when `hopeless` says that waiting will not help."""
-        while await self.ledger.unapplied():
+        while await self.ledger.in_flight():
             if hopeless():
                 return False
             await asyncio.sleep(_SETTLE_LOOK_S)

@@ -60,7 +60,7 @@ async def reenter(city: City, ids: Sequence[int], changes: Mapping[str, str], be
 
 def _corrected(city: City, row: Row[Any], changes: Mapping[str, str]) -> dict[str, Any]:
     cells = json.loads(city.keys.open(row.raw, row.batch_id.encode()))
-    if not cells:
+    if not cells or "" in cells:
         raise Rejected(f"row {row.id} could not be read as cells, so it cannot be sent again", hint="ask the agency for a corrected file, or ignore the row")
     if unknown := changes.keys() - cells.keys():
         raise Misconfigured(f"row {row.id} has no heading {min(unknown)!r}", hint="its headings: " + "、".join(cells))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Literal
 
 import polars as pl
 
-from hub.contracts.batch import ORDINAL, REFUSED_SCHEMA, none_refused
+from hub.contracts.batch import OP, ORDINAL, REFUSED_SCHEMA, none_refused
 from hub.contracts.item import Field, Identifier, Item, Kind
 from transforms.codes import known_codes
 from transforms.columns import Columnwise, each
@@ -52,7 +52,10 @@ class CheckRule:
 
 @dataclass(frozen=True)
 class Rule:
-    """One test. `bad` is true for rows that fail it; `detail` rules only name the reason of rows that failed another one; `warns` only counts."""
+    """One test. `bad` is true for rows that fail it; `detail` rules only name the reason of rows that failed another one; `warns` only counts.
+
+    `key` rules say that the row's own key cannot be read.
+    """
 
     code: str
     field: str
@@ -60,6 +63,7 @@ class Rule:
     bad: pl.Expr
     detail: bool = False
     warns: bool = False
+    key: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def _placeholders(item: Item, findings: Findings) -> Iterable[Rule]:
 def _key(item: Item) -> Iterable[Rule]:
     for part in item.natural_key:
         titles = "、".join(item.by_name[name].title for name in part)
-        yield Rule("R101", part[0], f"{titles}：主键不能为空", pl.all_horizontal(pl.col(name).is_null() for name in part))
+        yield Rule("R101", part[0], f"{titles}：主键不能为空", pl.all_horizontal(pl.col(name).is_null() for name in part), key=True)
 
 
 def _groups(item: Item) -> Iterable[Rule]:
@@ -233,6 +237,11 @@ def repaired_by(checks: Sequence[CheckRule], item: Item, frame: pl.DataFrame, no
             frame = frame.with_columns(pl.when(broken).then(check.fix.at(now).expr.cast(kind)).otherwise(pl.col(check.field)).alias(check.field))
             counts[check.code] = int(broken.sum())
     return frame, counts
+
+
+def for_withdrawals(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules where some rows withdraw a record: those need a readable key and nothing else."""
+    return [rule if rule.key else replace(rule, bad=rule.bad & (pl.col(OP) != "D")) for rule in rules]
 
 
 def judge(frame: pl.DataFrame, rules: Sequence[Rule]) -> tuple[pl.Series | None, pl.DataFrame, dict[str, int]]:

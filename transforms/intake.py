@@ -8,11 +8,11 @@ from datetime import datetime
 
 import polars as pl
 
-from hub.contracts.batch import OP, ORDINAL, RECORD_ID, ROW_HASH, SOURCE_TIME, STATUS, Batch, Step
+from hub.contracts.batch import OP, ORDINAL, RECORD_ID, REFUSED_SCHEMA, ROW_HASH, SOURCE_TIME, STATUS, Batch, Step
 from hub.contracts.item import Field, Identifier, Item, Kind, Level
 from hub.contracts.keys import KeyRing
 from transforms import hashing
-from transforms.checks import PLACEHOLDERS, TEST_NAMES, CheckRule, Findings, contract_rules, feed_rules, judge, repaired_by
+from transforms.checks import PLACEHOLDERS, TEST_NAMES, CheckRule, Findings, contract_rules, feed_rules, for_withdrawals, judge, repaired_by
 from transforms.cleaning import careful, doubt, dtype_of, quick, tidied, without_empty_dates
 from transforms.codes import known_codes
 from transforms.columns import emptied
@@ -56,11 +56,12 @@ def prepare(batch: Batch, plan: FeedPlan, *, now: datetime) -> Step:
     frame, filtered = _filtered(stage.frame, plan, now)
     frame, fixed = repaired_by(plan.checks, plan.item, frame, now)
     rules = contract_rules(plan.item, stage.binding.bound, now.date(), stage.findings) + feed_rules(plan.checks, plan.item, now)
+    rules = for_withdrawals(rules) if frame.get_column(OP).eq(WITHDRAW).any() else rules
     fine, refused, warned = judge(frame, rules)
     passed = hashed(frame if fine is None else frame.filter(fine), plan)
     return Step(
         passed=Batch(batch.header, passed),
-        refused=pl.concat([batch.refused, refused]) if batch.refused.height else refused,
+        refused=pl.concat([batch.refused.select(list(REFUSED_SCHEMA)), refused]) if batch.refused.height else refused,
         filtered=pl.concat([batch.filtered, filtered]) if len(batch.filtered) else filtered,
         warned={**stage.warned, **fixed, **warned},
     )

@@ -12,7 +12,7 @@ import polars as pl
 from connectors.formats import records
 from connectors.formats.cut import CsvFormat, Cut, examine
 from connectors.formats.window import Known, Mask, Window, lines_between, read_exactly, window_of, windows
-from hub.contracts.batch import LINE, ORDINAL, REFUSED_SCHEMA, none_filtered, none_refused
+from hub.contracts.batch import LINE, ORDINAL, RAW, REFUSED_SCHEMA, UNREAD_SCHEMA, none_filtered, none_refused
 from hub.contracts.errors import Rejected
 from hub.contracts.source import Recognise
 
@@ -189,11 +189,12 @@ def _headings(frame: pl.DataFrame, cut: Cut) -> pl.Series:
 
 def _refused(window: Window, bad: Mask, ordinals: records.Offsets, cut: Cut) -> pl.DataFrame:
     if not bad.any():
-        return none_refused()
+        return pl.DataFrame(schema=UNREAD_SCHEMA)
     layout = window.layout
     open_end = (layout.ends == len(window.text)) & (window.start + len(window.raw) == cut.size)
     line, cells = pl.col("line").cast(pl.String), pl.col("cells").cast(pl.String)
-    rows = pl.DataFrame({ORDINAL: ordinals[bad], "line": window.line + layout.lines[bad], "cells": layout.cells[bad], "open": open_end[bad]})
+    texts = [window.text[begin:end].decode() for begin, end in zip(layout.starts[bad].tolist(), layout.ends[bad].tolist(), strict=True)]
+    rows = pl.DataFrame({ORDINAL: ordinals[bad], "line": window.line + layout.lines[bad], "cells": layout.cells[bad], "open": open_end[bad], RAW: texts})
     reason = (
         pl.when(pl.col("cells") == records.STRAY)
         .then(pl.format("第 {} 行引号位置不对 · line {}: a quotation mark inside a cell or never closed", line, line))
@@ -203,4 +204,6 @@ def _refused(window: Window, bad: Mask, ordinals: records.Offsets, cut: Cut) -> 
             pl.format(f"第 {{}} 行有 {{}} 列，标题有 {len(cut.titles)} 列 · line {{}}: {{}} cells, {len(cut.titles)} headings", line, cells, line, cells)
         )
     )
-    return rows.select(ORDINAL, pl.lit("R100").alias("code"), pl.lit("").alias("field"), reason.alias("reason")).cast({ORDINAL: REFUSED_SCHEMA[ORDINAL]})
+    return rows.select(ORDINAL, pl.lit("R100").alias("code"), pl.lit("").alias("field"), reason.alias("reason"), "line", RAW).cast(
+        {ORDINAL: REFUSED_SCHEMA[ORDINAL]}
+    )

@@ -18,6 +18,7 @@ RECORD_ID = "_record_id"  # String, 32 hex, keyed hash of the natural key
 ROW_HASH = "_row_hash"  # String, 32 hex, keyed hash of the canonical row
 SUBJECT_ID = "_subject_id"  # String, 32 hex, keyed hash of the strongest identifier; null = unmatched
 SOURCE_TIME = "_source_time"  # Datetime("us"), null where the source has none
+RAW = "_raw"  # String, a row that could not be read as cells, as it stands in the origin
 STATUS = "_status"  # Int8, 0 normal, 1 withdrawn, 2 disputed, 3 other
 
 
@@ -135,6 +136,10 @@ REFUSED_SCHEMA: dict[str, Any] = {
 }
 
 
+# Rows that are no cells: besides, where they stand and what they hold.
+UNREAD_SCHEMA: dict[str, Any] = {**REFUSED_SCHEMA, "line": pl.Int64, RAW: pl.String}
+
+
 def none_refused() -> pl.DataFrame:
     """An empty frame of refused rows."""
     return pl.DataFrame(schema=REFUSED_SCHEMA)
@@ -151,7 +156,7 @@ class Batch:
 
     At intake every column but `ORDINAL` and `LINE` is text, exactly as the agency wrote it, under the agency's own headings.
     After mapping the columns are the item's identifiers, typed.
-    `frame` holds the rows that could be read; `refused` those that could not (R100: not as many cells as headings) and `filtered` the
+    `frame` holds the rows that could be read; `refused` those that could not (R100: not as many cells as headings; UNREAD_SCHEMA) and `filtered` the
     ordinals of rows that are no records (a heading repeated, trailing totals). `header.rows` counts all three.
     """
 

@@ -176,8 +176,8 @@ def test_every_row_is_accounted_for() -> None:
     assert block.frame[ORDINAL].to_list() == [0, 4, 6]
     assert block.frame[LINE].to_list() == [2, 7, 10]
     assert block.refused.rows() == [
-        (1, "R100", "", "第 3 行有 2 列，标题有 3 列 · line 3: 2 cells, 3 headings"),
-        (2, "R100", "", "第 5 行有 4 列，标题有 3 列 · line 5: 4 cells, 3 headings"),
+        (1, "R100", "", "第 3 行有 2 列，标题有 3 列 · line 3: 2 cells, 3 headings", 3, "2,b"),
+        (2, "R100", "", "第 5 行有 4 列，标题有 3 列 · line 5: 4 cells, 3 headings", 5, "3,c,x,y"),
     ]
     assert block.filtered.to_list() == [3, 5, 7, 8]
 
