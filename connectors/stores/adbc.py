@@ -97,11 +97,15 @@ class AdbcSession:
         self._path = path
         with self._border():
             self._connection = adbc.connect(f"file:{quote(str(path))}?mode=ro" if readonly else str(path), autocommit=True)
-            self._cursor = self._connection.cursor()
-            self._cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_CHUNK)})
-            self._say(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
-            for setting in () if readonly else _SETTINGS:
-                self._say(setting)
+        self._cursor = self._connection.cursor()
+        try:
+            with self._border():
+                self._cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_CHUNK)})
+                for setting in (f"PRAGMA busy_timeout={int(wait_s * 1000)}", *(() if readonly else _SETTINGS)):
+                    self._say(setting)
+        except HubError:
+            self.close()
+            raise
 
     @contextmanager
     def _border(self) -> Iterator[None]:

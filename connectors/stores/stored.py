@@ -15,7 +15,6 @@ from hub.contracts.keys import KeyRing
 
 JOURNAL_OP = "_op"
 _OPS = {int(Fate.INSERTED): "insert", int(Fate.UPDATED): "update", int(Fate.WITHDRAWN): "withdraw"}
-_IDS = ("record_id", "subject_id", "row_hash")
 _UNMATCHED_COLUMNS = (ORDINAL, OP, RECORD_ID, ROW_HASH, SOURCE_TIME, STATUS)
 
 
@@ -90,14 +89,13 @@ def _about(item: str, seq: int) -> bytes:
 
 
 def journal_body(rows: pl.DataFrame, item: str, seq: int, keys: KeyRing) -> bytes:
-    """Changed rows (`JOURNAL_OP` and the table's columns) as sealed Parquet; ids travel as 16 bytes."""
+    """Changed rows (`JOURNAL_OP` and the table's columns) as sealed Parquet."""
     buffer = io.BytesIO()
-    rows.with_columns(pl.col(*_IDS).str.decode("hex")).write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+    rows.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
     return keys.seal(buffer.getvalue(), _about(item, seq))
 
 
 def journal_rows(body: bytes, item: str, seq: int, keys: KeyRing) -> pl.DataFrame:
     """Inverse of `journal_body`, with the record number as `RECORD_ID` too."""
     rows = pl.read_parquet(io.BytesIO(keys.open(body, _about(item, seq))))
-    plain = rows.with_columns(pl.col(*_IDS).bin.encode("hex"))
-    return plain.select(pl.col("record_id").alias(RECORD_ID), pl.col(JOURNAL_OP), pl.exclude(JOURNAL_OP))
+    return rows.select(pl.col("record_id").alias(RECORD_ID), pl.col(JOURNAL_OP), pl.exclude(JOURNAL_OP))

@@ -21,7 +21,7 @@ from connectors.stores.session import Session
 from connectors.stores.tables import JOURNAL, OWN_TABLES, SUBJECT_IDENTIFIER, hash_column, item_table, table_name
 from connectors.stores.worker import Worker
 from hub.contracts.batch import Batch, Header, Receipt
-from hub.contracts.errors import Misconfigured
+from hub.contracts.errors import HubError, Misconfigured
 from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
 from hub.contracts.store import JournalEntry
@@ -63,7 +63,11 @@ class TableStore:
     def _writing(self) -> Session:
         if self._writer is None:
             session = self._connect(False)
-            session.create(list(OWN_TABLES))
+            try:
+                session.create(list(OWN_TABLES))
+            except HubError:
+                session.close()
+                raise
             self._writer = session
         return self._writer
 
