@@ -64,7 +64,7 @@ bench: $(READY)
 	@$(HUB) bench --rows $(ROWS)
 
 faults: $(READY) servers
-	@CREDIT_HUB_FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 3600
+	@CREDIT_HUB_FAULTS=long $(BIN)/python -m pytest tests/faults -n $(JOBS) --dist loadgroup --timeout 3600 -rP
 
 # Pin again after a change of pyproject.toml; needs uv.
 lock:

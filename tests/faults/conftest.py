@@ -33,7 +33,7 @@ def effort() -> Effort:
 def seed() -> int:
     """A new one each time; CREDIT_HUB_SEED repeats the files and the moments of a failed run."""
     chosen = int(os.environ.get("CREDIT_HUB_SEED") or SystemRandom().randrange(10**6))
-    print(f"\nCREDIT_HUB_SEED={chosen}")  # noqa: T201  shown with a failure
+    print(f"\nCREDIT_HUB_SEED={chosen}")
     return chosen
 
 

@@ -25,7 +25,7 @@ class Life:
 
     def __init__(self, town: Town, number: int, *arguments: str, failpoints: str = "", environment: dict[str, str] | None = None) -> None:
         self.trace = town.root / f"trace-{number}"
-        self.log = town.root / "log"
+        self.log = town.root / f"log-{number}"
         env = os.environ | {
             "HUB_TESTING": "1",
             "HUB_FAILPOINT_TRACE": str(self.trace),
@@ -60,7 +60,7 @@ class Life:
         return status
 
     def told(self) -> str:
-        """The end of what all lives wrote."""
+        """The end of what this life wrote."""
         return self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def close(self) -> None:

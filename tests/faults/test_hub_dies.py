@@ -42,7 +42,7 @@ def test_deaths_at_any_moment_lose_nothing_and_double_nothing(tmp_path: Path, po
     tally = live_and_die(town, effort.hub_on_embedded, chance)
 
     check(town, police, tally)
-    print(tally.table(town))  # noqa: T201  the account of the run
+    print(tally.table(town))
     assert tally.deaths.total() == effort.hub_on_embedded
     assert len(tally.deaths) >= 6, "the deaths did not spread over the steps"
 
@@ -58,7 +58,7 @@ def test_deaths_beside_rabbitmq_lose_nothing_and_double_nothing(
     tally = live_and_die(town, effort.hub_on_rabbit, chance)
 
     check(town, police, tally)
-    print(tally.table(town))  # noqa: T201  the account of the run
+    print(tally.table(town))
     assert tally.deaths.total() == effort.hub_on_rabbit
     assert len(tally.deaths) >= 3, "the deaths did not spread over the steps"
 

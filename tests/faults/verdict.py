@@ -81,7 +81,7 @@ def _check_store(town: Town, desk: Desk, tally: Tally) -> None:
     with closing(_open(town.home / "stores" / f"{desk.store}.sqlite")) as store:
         names = [name for name in desk.form.content if name != "op"]
         columns = ", ".join(f'"{name}"' for name in names)
-        rows = pl.DataFrame(store.execute(f"SELECT {columns}, status FROM {desk.table}").fetchall(), schema=[*names, "status"], orient="row")  # noqa: S608  names of the test
+        rows = pl.DataFrame(store.execute(f"SELECT {columns}, status FROM {desk.table}").fetchall(), schema=[*names, "status"], orient="row")
         if "id_no" in names:
             rows = rows.with_columns(load_keys(town.home / "keys").open_values(rows["id_no"]).alias("id_no"))
         have = [(tuple(row[name] for name in desk.form.key), _typed(row, withdrawn=row["status"] == 1)) for row in rows.iter_rows(named=True)]
