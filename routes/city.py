@@ -21,7 +21,7 @@ from config.secrets import Secrets
 from connectors.queues import open_broker
 from connectors.registry import OUTLETS, SOURCES
 from connectors.stores import open_store
-from hub.contracts.batch import Header
+from hub.contracts.batch import Batch, Header
 from hub.contracts.broker import Broker
 from hub.contracts.errors import Misconfigured
 from hub.contracts.headings import normalise_heading
@@ -94,7 +94,7 @@ class ShareRoutes:
 class City:
     """Everything that lives as long as one hub does. `open` first; `close` may come at any moment."""
 
-    def __init__(self, home: Path, loaded: Loaded, *, observer: Observer | None = None, clock: Callable[[], datetime] = local_now, batch_rows: int = 25_000) -> None:
+    def __init__(self, home: Path, loaded: Loaded, *, observer: Observer | None = None, clock: Callable[[], datetime] = local_now, batch_rows: int = 50_000) -> None:
         if loaded.hub is None:
             raise Misconfigured("the configuration has errors", hint="run `run_hub.py lint`")
         self.home = home
@@ -148,7 +148,7 @@ class City:
         for feed in self.config.feeds.values():
             if feed.item.code not in self.loads:
                 store = self.stores[feed.item.store]
-                self.loads[feed.item.code] = LoadRoute(feed.item, store, self.broker, self.ledger, self.keys, self.claims, self.observer, self.resend_whole)
+                self.loads[feed.item.code] = LoadRoute(feed.item, store, self.broker, self.ledger, self.keys, self.claims, self.observer, self.whole)
         self.shares = {name: self._share(share) for name, share in self.config.shares.items()}
         for queue in [*(load.queue for load in self.loads.values()), *(share.offers.queue for share in self.shares.values())]:
             await self.broker.declare(queue)
@@ -204,19 +204,19 @@ class City:
             if loaded.hub is not None:
                 self._configs[version] = loaded.hub
 
-    async def resend_whole(self, header: Header) -> None:
-        """Send a batch with its rows that had travelled without them."""
-        await self.resend(header, await self.ledger.cut_of(header))
-
-    async def resend(self, header: Header, cut: dict[str, object]) -> None:
-        """Send one batch again from landing; ids repeat, so it can never count twice."""
+    async def whole(self, header: Header) -> Batch:
+        """A batch again from landing, with its rows as they passed their checks."""
         route = self.feeds.get(header.feed)
         if route is None:
             raise Misconfigured(f"feed {header.feed} is not configured any more", hint="bring it back to send its batches again")
-        batch = await again_from_landing(route.source, self.landing, header, dict(cut))
+        await self.recall_configs()
+        batch = await again_from_landing(route.source, self.landing, header, await self.ledger.cut_of(header))
         steps = CollectSteps(lambda version: self.plan(header.feed, version), self.clock, self.executor)
-        step = await steps(batch)
-        await self.sink.deliver(step.passed)
+        return (await steps(batch)).passed
+
+    async def resend(self, header: Header, cut: dict[str, object]) -> None:
+        """Send one batch again from landing; ids repeat, so it can never count twice."""
+        await self.sink.deliver(await self.whole(header))
 
     def can_adopt(self, config: HubConfig) -> bool:
         """True where only feeds, shares and the catalogue differ: broker, stores and address need a restart."""

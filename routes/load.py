@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from hub.contracts.batch import Batch, Header, Receipt
+from hub.contracts.batch import Batch, Header
 from hub.contracts.broker import Broker, Delivered
 from hub.contracts.errors import Rejected
 from hub.contracts.item import Item
@@ -38,7 +38,7 @@ class LoadRoute:
     """Loads one item: one at a time, in order. Decoding the next batch runs while the store writes the last."""
 
     def __init__(
-        self, item: Item, store: Store, broker: Broker, ledger: Ledger, keys: KeyRing, claims: Landing, observer: Observer, resend: Callable[[Header], Awaitable[None]]
+        self, item: Item, store: Store, broker: Broker, ledger: Ledger, keys: KeyRing, claims: Landing, observer: Observer, whole: Callable[[Header], Awaitable[Batch]]
     ) -> None:
         self.item = item
         self._store = store
@@ -47,7 +47,7 @@ class LoadRoute:
         self._keys = keys
         self._claims = claims
         self._observer = observer
-        self._resend = resend
+        self._whole = whole
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{item.code}")
 
     @property
@@ -104,11 +104,10 @@ class LoadRoute:
 
     async def _load(self, one: _Ready) -> None:
         failpoint("load.decoded")
-        receipt = await self._receipt(one)
+        receipt = await self._store.recognise(one.batch.header, self.item) if one.batch.header.same_as else None
         if receipt is None:
-            await self._resend(one.batch.header)
-            await self._broker.ack(one.delivered)
-            return
+            one = await self._with_rows(one) if one.batch.header.same_as else one
+            receipt = await self._store.apply(one.batch, self.item, one.subjects)
         failpoint("load.applied")
         await self._ledger.applied(one.batch, receipt)
         failpoint("load.copied")
@@ -118,11 +117,16 @@ class LoadRoute:
             self._claims.remove(claim)
         self._observer.tell("loaded", self.item.code, seen=receipt.seen, seq=receipt.seq, **receipt.counts)
 
-    async def _receipt(self, one: _Ready) -> Receipt | None:
-        """The store's answer; None where it must see the rows of a batch that came without them."""
-        if one.batch.header.same_as:
-            return await self._store.recognise(one.batch.header, self.item)
-        return await self._store.apply(one.batch, self.item, one.subjects)
+    async def _with_rows(self, one: _Ready) -> _Ready:
+        """A batch that came without its rows, and whose records have changed since: cut again from landing, in its place in the queue."""
+        batch = await self._whole(one.batch.header)
+        future = asyncio.get_running_loop().run_in_executor(self._executor, match, batch.frame, self.item, self._keys)
+        try:
+            frame, subjects = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+        return _Ready(one.delivered, batch.with_frame(frame), subjects)
 
     async def close(self) -> None:
         """Release the worker thread."""
