@@ -212,9 +212,11 @@ async def _carry(root: Path, rows: int) -> dict[str, Any]:
     """From a file in a folder to a proved ledger; seconds without the start of the interpreter."""
     from config.loader import load
     from hub.lock import HomeLock
+    from hub.memory import share_arenas
     from routes.city import City
     from routes.running import RunningHub
 
+    share_arenas()
     loaded = load(root / "config")
     begun = time.perf_counter()
     with HomeLock(root / "home"):

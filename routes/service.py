@@ -14,6 +14,7 @@ from hub.contracts.errors import HubError, Unavailable
 from hub.contracts.observer import Observer
 from hub.failpoints import arm
 from hub.lock import HomeLock
+from hub.memory import share_arenas
 from monitoring.health import room_left
 from monitoring.logs import LogListener, configure
 from monitoring.metrics import Metrics
@@ -65,6 +66,7 @@ async def _works(check: Awaitable[object]) -> bool | str:
 
 async def serve(loaded: Loaded, home: Path, *, config: Path, once: bool, batch_rows: int, listen: str) -> bool:
     """Run until told to stop, or once; True when all is fine. Raises the three errors when the hub cannot start."""
+    share_arenas()
     watched = once and sys.stderr.isatty()
     configure(level="WARNING" if watched else "INFO")
     arm()
