@@ -203,7 +203,9 @@ class Applying:
     def _wait(self, chosen: pl.DataFrame) -> bool:
         """Keep rows without a subject. True where rows of this item may be waiting from before."""
         found = self.session.fetch(
-            select(func.count().label("n")).select_from(select(UNMATCHED.c.ordinal).where(UNMATCHED.c.state == "waiting").limit(1).subquery())
+            select(func.count().label("n")).select_from(
+                select(UNMATCHED.c.ordinal).where(UNMATCHED.c.item == self.item.code, UNMATCHED.c.state == "waiting").limit(1).subquery()
+            )
         )
         before = bool(found.item())
         if chosen.height:

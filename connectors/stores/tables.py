@@ -166,7 +166,7 @@ UNMATCHED = Table(
     Column("row", Text),
     Column("at", Moment, nullable=False),
     Column("state", String(16), nullable=False),
-    Index("unmatched_record", "record_id"),
+    Index("unmatched_waiting", "item", "state", "record_id"),
 )
 # Batches of which every row is in the store: `checked` is the journal's sequence at which that was true, `root` the batch whose record numbers stand
 # for all batches of the same content.

@@ -12,13 +12,16 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
+from sqlalchemy import Table
 
 from connectors.stores import open_store
+from connectors.stores.adbc import AdbcSession
 from connectors.stores.generic import GenericStore
 from connectors.stores.sqlite import SqliteStore
+from connectors.stores.table_store import TableStore
 from connectors.stores.tables import item_table
 from hub.contracts.batch import Fate
-from hub.contracts.errors import Misconfigured
+from hub.contracts.errors import Misconfigured, Unavailable
 from hub.contracts.item import Item
 from hub.contracts.store import Store
 from tests.contract.store_batches import FEED, KEYS, NOW, PENALTY, fates, item, say
@@ -159,6 +162,31 @@ async def test_the_fast_store_notices_that_somebody_else_wrote(tmp_path: Path) -
     assert fates(receipt) == [Fate.UNCHANGED]
     await store.close()
     await other.close()
+
+
+async def test_a_full_disk_is_unavailable_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    class Full(AdbcSession):
+        """A file that SQLite may not let grow: its own error for a full disk."""
+
+        def create(self, tables: list[Table]) -> None:
+            super().create(tables)
+            self._say("PRAGMA max_page_count=1")
+
+    roomy = fast(tmp_path)
+    await roomy.prepare([PENALTY])
+    await roomy.close()
+    rows = [Said(f"k{n}") for n in range(3000)]
+    full = TableStore(lambda readonly: Full(tmp_path / "store.sqlite", readonly=readonly), KEYS, beside=True)
+
+    with pytest.raises(Unavailable, match="full") as raised:
+        await say(full, *rows)
+    assert await full.count(PENALTY.code) == 0
+    await full.close()
+
+    assert "free space" in raised.value.hint
+    roomy = fast(tmp_path)
+    assert (await say(roomy, *rows)).counts == {"inserted": 3000}
+    await roomy.close()
 
 
 async def test_a_folder_that_is_missing_is_misconfigured(tmp_path: Path) -> None:
