@@ -435,6 +435,21 @@ _verb(feed_app, "feed", "resume", "Go on after a pause or a stop.")
 _verb(feed_app, "feed", "release", "Let a held run pass its limits.")
 _verb(feed_app, "feed", "refuse", "Refuse a held run: its file is put aside.")
 _verb(feed_app, "feed", "collect", "Look for new data now.")
+
+
+@feed_app.command("replay")
+def feed_replay(
+    name: Annotated[str, typer.Argument(help="Its name, as `status` shows it.")],
+    arrival: Annotated[int, typer.Option(help="Number of the arrival, as `trace` and `status` show it.", min=1)],
+    because: BecauseOption = "",
+    config: ConfigOption = EXAMPLE_CITY,
+    home: HomeOption = HOME,
+    output: FormatOption = Format.text,
+) -> None:
+    """Read an arrival again from landing under the present configuration; what later arrivals wrote stays."""
+    answer("replay_feed", home, config, output, name=name, arrival=arrival, because=because)
+
+
 _verb(share_app, "share", "pause", "Deliver nothing more until resumed.")
 _verb(share_app, "share", "resume", "Go on after a pause or a stop.")
 _verb(queue_app, "queue", "peek", "The first messages, headers only.")

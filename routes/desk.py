@@ -18,6 +18,7 @@ from routes.city import City
 from routes.collect import intake_queue
 from routes.preview import masked_cells
 from routes.reentry import reenter
+from routes.replaying import replay_arrival
 from routes.references import share_queue
 from routes.trace import Tracer
 
@@ -46,7 +47,7 @@ class Desk:
 
     def verbs(self) -> dict[str, Callable[..., Any]]:
         """Everything that may be called from outside."""
-        names = ("status", "reconcile", "trace", "quarantine_list", "quarantine_show", "quarantine_ignore", "quarantine_retry", "feed", "share", "queue", "replay", "events")
+        names = ("status", "reconcile", "trace", "quarantine_list", "quarantine_show", "quarantine_ignore", "quarantine_retry", "feed", "share", "queue", "replay", "replay_feed", "events")
         return {name: getattr(self, name) for name in names}
 
     # Looking ---------------------------------------------------------------------------------------------------------------------------
@@ -196,6 +197,13 @@ class Desk:
         change = {"released": True} if verb == "release" else {"state": "refusing", "reason": because}
         where = (arrival.c.feed == feed) & (arrival.c.state == "reading")
         await self._city.state.write(lambda c: c.execute(update(arrival).where(where).values(change)))
+
+    async def replay_feed(self, name: str, arrival: int, because: str) -> dict[str, Any]:
+        """Read an arrival again from landing under the present configuration."""
+        if name not in self._city.feeds:
+            raise Misconfigured(f"there is no feed {name!r}", hint=_nearest(name, self._city.feeds))
+        _needs(because)
+        return await replay_arrival(self._city, name, arrival, because)
 
     async def share(self, name: str, verb: str, because: str = "") -> dict[str, str]:
         """`pause` or `resume` a share."""
