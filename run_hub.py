@@ -363,13 +363,24 @@ def bench(
 @app.command()
 def version(output: FormatOption = Format.text) -> None:
     """Print the version."""
-    from importlib.metadata import version as installed
-
-    number = installed("credit-hub")
+    number = _version()
     if output is Format.json:
         emit({"version": number, "python": sys.version.split()[0]})
     else:
         typer.echo(f"Credit Hub {number}, Python {sys.version.split()[0]}")
+
+
+def _version() -> str:
+    """The installed version; of a checkout that is not installed, the one its project file names."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("credit-hub")
+    except PackageNotFoundError:
+        import tomllib
+
+        return str(tomllib.loads((Path(__file__).parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
 
 
 # Deciding ------------------------------------------------------------------------------------------------------------------------------

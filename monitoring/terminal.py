@@ -15,6 +15,12 @@ _PAGE_WIDTH = 132
 """Columns where nobody watches: a file or a pipe."""
 
 
+_WIDE = 9
+"""Columns beyond which a table of records is turned."""
+
+_SIDE_BY_SIDE = 3
+
+
 def _console() -> Console:
     console = Console(highlight=False, soft_wrap=False)
     return console if console.is_terminal else Console(highlight=False, soft_wrap=False, width=_PAGE_WIDTH)
@@ -172,9 +178,23 @@ def _tests(results: Sequence[Mapping[str, Any]]) -> None:
 
 def _preview(answer: Mapping[str, Any]) -> None:
     for heading, table in answer["stages"].items():
-        _table(heading, table["columns"], table["rows"], "no rows")
+        if len(table["columns"]) > _WIDE:
+            _table(heading, *_turned(table["columns"], table["rows"]), "no rows", names=1)
+        else:
+            _table(heading, table["columns"], table["rows"], "no rows")
     for line in answer["notes"]:
         _CONSOLE.print(Text(line))
+
+
+def _turned(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[list[str], list[list[object]]]:
+    """Wide rows are read from top to bottom: a line per field, a column per record, as many as can be read side by side."""
+    shown = rows[:_SIDE_BY_SIDE]
+    left = len(rows) - len(shown)
+    heads = ["field", *(f"row {place + 1}" for place in range(len(shown)))]
+    lines = [[name, *(row[place] for row in shown)] for place, name in enumerate(columns) if any(row[place] is not None for row in shown)]
+    if left:
+        lines.append([f"and {left} more rows", *("" for _ in shown)])
+    return heads, lines
 
 
 _VIEWS: dict[str, Callable[[Any], None]] = {
