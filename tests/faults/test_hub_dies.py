@@ -45,6 +45,7 @@ def test_deaths_at_any_moment_lose_nothing_and_double_nothing(tmp_path: Path, po
     print(tally.table(town))
     assert tally.deaths.total() == effort.hub_on_embedded
     assert len(tally.deaths) >= 6, "the deaths did not spread over the steps"
+    assert tally.recognised, "no batch came again unchanged"
 
 
 @pytest.mark.server

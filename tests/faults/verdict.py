@@ -28,7 +28,10 @@ _SENT = ("doc_no", "facts", "fine_wan", "decided")
 
 @dataclass
 class Tally:
-    """The account of a history of deaths, in Jepsen's words. Acked is what the ledger had settled at a death; recovered what it had only opened."""
+    """The account of a history of deaths, in Jepsen's words. Acked is what the ledger had settled at a death; recovered what it had only opened.
+
+    `recognised` are batches that came again and were settled by their content, without their rows being read.
+    """
 
     attempted: int = 0
     acked: set[str] = field(default_factory=set)
@@ -37,6 +40,7 @@ class Tally:
     stored: int = 0
     lost: int = 0
     duplicated: int = 0
+    recognised: int = 0
 
     def died(self, town: Town, steps: list[str], scratch: Path) -> None:
         """Note one death: the last step reached, and what the dead hub's ledger says (read from a copy, which recovers by itself)."""
@@ -100,6 +104,7 @@ def _check_ledger(state: sqlite3.Connection, town: Town, tally: Tally) -> None:
     batches = dict(state.execute("SELECT batch_id, settled_at IS NOT NULL AND (applied_at IS NOT NULL OR rejected + filtered = rows) FROM batch").fetchall())
     assert set(batches.values()) == {1}
     assert tally.acked | tally.opened <= batches.keys()
+    ((tally.recognised,),) = state.execute("SELECT count(*) FROM batch WHERE same_as <> ''").fetchall()
     ((quarantined,),) = state.execute("SELECT count(*) FROM quarantine").fetchall()
     assert quarantined == town.expected["rejected"]
     runs = state.execute("SELECT state, count(*) FROM run GROUP BY state").fetchall()
