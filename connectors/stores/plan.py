@@ -103,11 +103,8 @@ def _newer(header: Header, priority: Mapping[str, int]) -> pl.Expr:
 def _decide(differing: pl.DataFrame, order: pl.DataFrame, header: Header, priority: Mapping[str, int]) -> pl.DataFrame:
     """Fates of rows that say something else than the store, by the store's `ORDER_COLUMNS`."""
     newer = _newer(header, priority)
-    equal = ~pl.col("_delete") & (pl.col(ROW_HASH) == pl.col("row_hash"))
     fate = (
-        pl.when(~newer & equal)
-        .then(int(Fate.UNCHANGED))
-        .when(~newer)
+        pl.when(~newer)
         .then(int(Fate.SUPERSEDED))
         .when(pl.col("_delete"))
         .then(int(Fate.WITHDRAWN))

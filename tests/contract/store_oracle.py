@@ -65,7 +65,7 @@ class Fold:
         if held.status == target and (row.op == "D" or held.text == row.text):
             return Fate.UNCHANGED
         if not self._newer(row, feed, at, held):
-            return Fate.UNCHANGED if row.op != "D" and held.text == row.text else Fate.SUPERSEDED
+            return Fate.SUPERSEDED
         if row.op != "D" and row.subject is None:
             return Fate.UNMATCHED
         self.held[row.key] = Held(held.text if row.op == "D" else row.text, target, feed, at, row.time)
