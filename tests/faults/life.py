@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ _FINISH = 120.0
 class Life:
     """One process of the hub, from start to death. Its trace names the steps that it reached, in order."""
 
-    def __init__(self, town: Town, number: int, *arguments: str, failpoints: str = "", environment: dict[str, str] | None = None) -> None:
+    def __init__(self, town: Town, number: int, *arguments: str, failpoints: str = "", under: Sequence[str] = ()) -> None:
         self.trace = town.root / f"trace-{number}"
         self.log = town.root / f"log-{number}"
         env = os.environ | {
@@ -33,10 +33,10 @@ class Life:
             "POLICE_HOOK": HOOK_SECRET,
             "MQ_PASSWORD": "guest",
         }
-        command = [sys.executable, str(ROOT / "run_hub.py"), "run", "--config", str(town.config), "--home", str(town.home)]
+        command = [*under, sys.executable, str(ROOT / "run_hub.py"), "run", "--config", str(town.config), "--home", str(town.home)]
         command += ["--batch-rows", str(town.batch_rows), "--listen", "127.0.0.1:0", *arguments]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, env=env | (environment or {}), cwd=town.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, env=env, cwd=town.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._guard = guard(self.process, {})
 
     def steps(self) -> list[str]:
@@ -77,9 +77,9 @@ class Life:
 
 
 @contextlib.contextmanager
-def living(town: Town, number: int, *arguments: str, failpoints: str = "", environment: dict[str, str] | None = None) -> Iterator[Life]:
-    """A life that ends with the block, if not before."""
-    life = Life(town, number, *arguments, failpoints=failpoints, environment=environment)
+def living(town: Town, number: int, *arguments: str, failpoints: str = "", under: Sequence[str] = ()) -> Iterator[Life]:
+    """A life that ends with the block, if not before. `under` is a command that runs it."""
+    life = Life(town, number, *arguments, failpoints=failpoints, under=under)
     try:
         yield life
     finally:
@@ -94,10 +94,15 @@ def finish(town: Town, number: int) -> None:
 
 
 def reconciled(town: Town) -> tuple[int, dict[str, Any]]:
-    """Exit status and answer of `reconcile --format json`."""
-    command = [sys.executable, str(ROOT / "run_hub.py"), "reconcile", "--config", str(town.config), "--home", str(town.home), "--format", "json"]
-    done = subprocess.run(
-        command, env=os.environ | {"POLICE_HOOK": HOOK_SECRET, "MQ_PASSWORD": "guest"}, cwd=town.root, capture_output=True, timeout=_FINISH, check=False
-    )
-    assert done.stdout, done.stderr.decode()[-3000:]
-    return done.returncode, json.loads(done.stdout)
+    """Exit status and answer of `reconcile`."""
+    status, answer = asked(town, "reconcile")
+    assert answer is not None
+    return status, answer
+
+
+def asked(town: Town, *question: str) -> tuple[int, Any]:
+    """Exit status and answer of any command that takes `--format json`; None where it gave none."""
+    command = [sys.executable, str(ROOT / "run_hub.py"), *question, "--config", str(town.config), "--home", str(town.home), "--format", "json"]
+    env = os.environ | {"POLICE_HOOK": HOOK_SECRET, "MQ_PASSWORD": "guest"}
+    done = subprocess.run(command, env=env, cwd=town.root, capture_output=True, timeout=_FINISH, check=False)
+    return done.returncode, json.loads(done.stdout) if done.stdout else None

@@ -12,6 +12,7 @@ from tests.faults.life import ROOT, finish, living
 from tests.faults.police import Police
 from tests.faults.town import Town
 from tests.faults.verdict import check
+from tests.servers import requires
 
 pytestmark = pytest.mark.faults
 
@@ -41,4 +42,22 @@ def test_death_right_after_each_step_of_a_leg_is_made_good_by_the_lives_that_fol
     finish(town, len(steps))
 
     assert died == [(-signal.SIGKILL, step, 2) for step in steps]
+    check(town, police)
+
+
+def test_death_between_the_renames_of_a_claim_is_made_good_by_the_lives_that_follow(tmp_path: Path, police: Police) -> None:
+    requires("strace", "it ends the hub at a system call")
+    town = Town(tmp_path, police.url, seed=5)
+    died: list[int] = []
+
+    # The first rename of a new home is its key ring's; then each thread's second and third: the data file and its marker.
+    for number, which in enumerate((1, 2, 3)):
+        town.drop(ROWS)
+        calls = "rename,renameat,renameat2"
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={which}"]
+        with living(town, number, "--once", under=strace) as life:
+            died.append(life.wait())
+    finish(town, len(died))
+
+    assert died == [-signal.SIGKILL] * 3
     check(town, police)

@@ -41,6 +41,7 @@ class Tally:
     lost: int = 0
     duplicated: int = 0
     recognised: int = 0
+    reentered: int = 0
 
     def died(self, town: Town, steps: list[str], scratch: Path) -> None:
         """Note one death: the last step reached, and what the dead hub's ledger says (read from a copy, which recovers by itself)."""
@@ -75,7 +76,7 @@ def check(town: Town, police: Police, tally: Tally | None = None) -> Tally:
         _check_ledger(state, town, tally)
         _check_receiver(state, FOLDER_SHARE, _court(town), town.desks[0])
         _check_receiver(state, HOOK_SHARE, [(d, int(e["sequence"]), e["data"]["records"]) for d, e in police.calls], town.desks[1])
-    tally.attempted = town.expected["read"]
+    tally.attempted, tally.reentered = town.expected["read"], proof["reentered"]
     return tally
 
 
@@ -110,7 +111,7 @@ def _check_ledger(state: sqlite3.Connection, town: Town, tally: Tally) -> None:
     runs = state.execute("SELECT state, count(*) FROM run GROUP BY state").fetchall()
     assert runs == [("succeeded", sum(desk.files for desk in town.desks))]
     for desk in town.desks:
-        assert not list(desk.folder.glob("f*")), "files were left in the drop folder"
+        assert not desk.waiting(), "files were left in the drop folder"
         assert not list((desk.folder / "processing").rglob("data")), "files were left in processing/"
 
 
