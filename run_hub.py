@@ -261,8 +261,8 @@ def preview(
     _print_or("preview", run_async(work), output)
 
 
-@app.command()
-def test(
+@app.command("test")
+def try_samples(
     config: ConfigOption = EXAMPLE_CITY,
     feed: Annotated[str, typer.Option(help="Only this feed's tests.")] = "",
     output: FormatOption = Format.text,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
 from connectors.formats.csv import ROWS, CsvFormat, CsvReader
 from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Protocol
 
 from hub.contracts.batch import Batch, Receipt, Step
 from hub.contracts.errors import Misconfigured, Rejected
 from hub.contracts.observer import Observer
 from hub.contracts.sink import Sink
-
 
 
 class Held(Misconfigured):
@@ -66,7 +65,8 @@ class Pipeline:
         """Finish what was opened before, then move everything that the source has to offer; how many batches that were."""
         carried = 0
         for left in await self._book.unfinished():
-            await self.carry(left)
+            with suppress(Rejected):  # its rows are set aside; the source hears of it when it offers the arrival again
+                await self.carry(left)
             carried += 1
         async with aclosing(self._source.batches()) as batches:
             batch: Batch | None = await anext(batches, None)
@@ -90,11 +90,11 @@ class Pipeline:
         await self._book.open(batch)
         try:
             step = await self._steps(batch)
+            if self._gate is not None:
+                await self._gate(batch, step)
         except Rejected as refusal:
             await self._book.refuse(batch, refusal)
             raise
-        if self._gate is not None:
-            await self._gate(batch, step)
         receipt = await self._sink.deliver(step.passed) if len(step.passed) else None
         await self._book.settle(batch, step, receipt)
         self._observer.tell("settled", self.name, read=batch.header.rows, refused=step.refused.height, warned=dict(step.warned))

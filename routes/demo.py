@@ -8,10 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from config.loader import Loaded
 from config.resolved import Feed, FeedTest
+from connectors.folder import FolderConfig, FolderRead, Ready
 from hub.contracts.observer import Observer
 from hub.lock import HomeLock
 from routes.city import City
@@ -57,26 +56,25 @@ def _samples(loaded: Loaded) -> list[FeedTest]:
 
 def drop(feed: Feed, sample: Path, home: Path) -> Path:
     """Do what the agency's system does: write the file under a temporary name, rename it, and add the marker or manifest its feed asks for."""
-    folder = Path(getattr(feed.source_config, "path"))
-    folder = folder if folder.is_absolute() else home / folder
+    assert isinstance(feed.source_config, FolderConfig), "the example city's agencies deliver into folders"
+    assert isinstance(feed.read, FolderRead), "a folder is read by its files"
     content = sample.read_bytes()
-    target = folder / Path(str(getattr(feed.read, "files"))).parent / sample.name
+    target = home / feed.source_config.path / Path(feed.read.files).parent / sample.name
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".tmp")
     part.write_bytes(content)
     part.rename(target)
-    _finish(getattr(feed.read, "ready", None), target, content)
+    _finish(feed.read.ready, target, content)
     return target
 
 
-def _finish(ready: BaseModel | None, target: Path, content: bytes) -> None:
-    marker, manifest = getattr(ready, "marker", None), getattr(ready, "manifest", None)
-    if marker:
-        target.with_name(target.name + marker).write_bytes(b"")
-    if manifest:
+def _finish(ready: Ready, target: Path, content: bytes) -> None:
+    if ready.marker:
+        target.with_name(target.name + ready.marker).write_bytes(b"")
+    elif ready.manifest:
         told = {"file": target.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        target.with_name(target.name + manifest).write_text(json.dumps(told), encoding="utf-8")
-    if not marker and not manifest:
+        target.with_name(target.name + ready.manifest).write_text(json.dumps(told), encoding="utf-8")
+    else:
         old = target.stat().st_mtime - 3600
         os.utime(target, (old, old))
 

@@ -59,8 +59,8 @@ class Tracer:
                 .where(arrival.c.feed == feed.name, arrival.c.name_key == key, batch.c.first <= row - 1, batch.c.first + batch.c.rows > row - 1)
                 .order_by(batch.c.arrival, batch.c.generation)
             )
-            for found in await self._city.state.read(lambda c, q=query: c.execute(q).all()):  # type: ignore[misc]
-                records.append(await self._row_record(feed.item, found, row - 1, name))
+            found = await self._city.state.read(lambda c, q=query: c.execute(q).all())  # type: ignore[misc]
+            records += [await self._row_record(feed.item, one, row - 1, name) for one in found]
         return records
 
     async def _row_record(self, item: Item, found: Any, ordinal: int, name: str) -> dict[str, Any]:
