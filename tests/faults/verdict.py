@@ -44,15 +44,23 @@ class Tally:
     reentered: int = 0
 
     def died(self, town: Town, steps: list[str], scratch: Path) -> None:
-        """Note one death: the last step reached, and what the dead hub's ledger says (read from a copy, which recovers by itself)."""
-        self.deaths[steps[-1] if steps else "before the first step"] += 1
+        """Note a death of the hub, and what its ledger says (read from a copy, which recovers by itself)."""
         with closing(_copied(town.home / "hub.sqlite", scratch)) as state:
             assert state.execute("PRAGMA quick_check").fetchall() == [("ok",)]
-            for batch_id, settled in state.execute("SELECT batch_id, settled_at IS NOT NULL FROM batch"):
-                if not settled:
-                    self.opened.add(batch_id)
-                elif batch_id not in self.opened:
-                    self.acked.add(batch_id)
+            self._note(state, steps)
+
+    def bereft(self, town: Town, steps: list[str]) -> None:
+        """Note a death of the broker, and what the ledger of the living hub says."""
+        with closing(_open(town.home / "hub.sqlite")) as state:
+            self._note(state, steps)
+
+    def _note(self, state: sqlite3.Connection, steps: list[str]) -> None:
+        self.deaths[steps[-1] if steps else "before the first step"] += 1
+        for batch_id, settled in state.execute("SELECT batch_id, settled_at IS NOT NULL FROM batch"):
+            if not settled:
+                self.opened.add(batch_id)
+            elif batch_id not in self.opened:
+                self.acked.add(batch_id)
 
     def table(self, town: Town) -> str:
         """The account as text; recovered counts records of batches that were only opened at some death and are stored all the same."""
