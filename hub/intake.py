@@ -66,6 +66,8 @@ class FeedIntake:
         for row in same:
             if row.state == _REFUSING and row.name_key == key:
                 connection.execute(_at(row.number, self.item).values(state=_REFUSED))
+                closed = {"state": "failed", "reason": row.reason, "closed_at": self._ledger.now()}
+                connection.execute(update(run).where(run.c.item == self.item, run.c.arrival == row.number, run.c.state != "succeeded").values(closed))
                 return replace(self._arrival(connection, row, name), refused=True)
             if row.state == _READING:
                 return replace(self._arrival(connection, row, name), duplicate=row.name_key != key)
@@ -104,6 +106,7 @@ class FeedIntake:
             released=row.released,
             finished=row.state == _FINISHED,
             refused=row.state in (_REFUSED, _REFUSING),
+            reason=row.reason,
             cut=cut,
         )
 

@@ -127,6 +127,12 @@ class Ledger:
         query = select(arrival.c.released).where(arrival.c.item == header.item, arrival.c.number == header.arrival)
         return bool(await self.state.read(lambda c: c.execute(query).scalar()))
 
+    async def refusing(self, header: Header) -> str | None:
+        """The reason for which a person refused the arrival, None where nobody did."""
+        query = select(arrival.c.reason).where(arrival.c.item == header.item, arrival.c.number == header.arrival, arrival.c.state == "refusing")
+        found = await self.state.read(lambda c: c.execute(query).scalar())
+        return None if found is None else str(found)
+
     async def unsettled(self, feed: str) -> list[tuple[Header, dict[str, Any]]]:
         """Batches that were opened and not settled, oldest first, each with the cut of its arrival."""
         query = (

@@ -47,8 +47,11 @@ from routes.share import ShareRoute
 from transforms.intake import FeedPlan
 
 ZONE = ZoneInfo("Asia/Shanghai")
+BATCH_ROWS = 40_000
 _JOURNAL_LOOK_S = 0.5
 _SETTLE_LOOK_S = 0.02
+_EMPTY_LOOKS = 50
+"""Looks at empty queues after which what is still in flight is taken for lost: `reconcile --repair` sends it again."""
 
 
 def local_now() -> datetime:
@@ -94,7 +97,9 @@ class ShareRoutes:
 class City:
     """Everything that lives as long as one hub does. `open` first; `close` may come at any moment."""
 
-    def __init__(self, home: Path, loaded: Loaded, *, observer: Observer | None = None, clock: Callable[[], datetime] = local_now, batch_rows: int = 50_000) -> None:
+    def __init__(
+        self, home: Path, loaded: Loaded, *, observer: Observer | None = None, clock: Callable[[], datetime] = local_now, batch_rows: int = BATCH_ROWS
+    ) -> None:
         if loaded.hub is None:
             raise Misconfigured("the configuration has errors", hint="run `run_hub.py lint`")
         self.home = home
@@ -172,7 +177,14 @@ class City:
         recalls = not any(rule.timed for rule in [*feed.rules.values(), *(c.compiled for c in feed.checks), *filter(None, [feed.only])])
         intake = FeedIntake(feed.name, feed.item.code, lambda: self.config.version, self.ledger, self.landing, self.executor, recalls=recalls)
         source = SOURCES[feed.kind].build(
-            self.secrets.fill(feed.source_config), feed.read, feed=feed.name, item=feed.item.code, known=known_headings(feed.item), intake=intake, home=self.home, batch_rows=self.batch_rows
+            self.secrets.fill(feed.source_config),
+            feed.read,
+            feed=feed.name,
+            item=feed.item.code,
+            known=known_headings(feed.item),
+            intake=intake,
+            home=self.home,
+            batch_rows=self.batch_rows,
         )
         steps = CollectSteps(lambda version: self.plan(feed.name, version), self.clock, self.executor)
         again = partial(again_from_landing, source, self.landing)
@@ -235,12 +247,31 @@ class City:
         await self.recall_configs()
 
     async def settle_down(self, hopeless: Callable[[], bool] = lambda: False) -> bool:
-        """Wait until nothing is in flight; False when `hopeless` says that waiting will not help."""
+        """Wait until nothing is in flight; False when waiting will not help: `hopeless` says so, or what is in flight is in no queue."""
+        empty = 0
         while await self.ledger.in_flight():
-            if hopeless():
+            empty = 0 if await self._loading() else empty + 1
+            if hopeless() or empty > _EMPTY_LOOKS:
                 return False
             await asyncio.sleep(_SETTLE_LOOK_S)
         return True
+
+    async def _loading(self) -> bool:
+        """Whether any intake queue holds a batch."""
+        depths = [await self.broker.depth(load.queue) for load in self.loads.values()]
+        return any(depth.ready + depth.unacked for depth in depths)
+
+    async def load_what_waits(self) -> bool:
+        """Load without a running hub until nothing is in flight. Raises what stops a load."""
+        loads = [asyncio.create_task(load.run()) for load in self.loads.values()]
+        settled = asyncio.create_task(self.settle_down())
+        try:
+            done, _ = await asyncio.wait([settled, *loads], return_when=asyncio.FIRST_COMPLETED)
+            return bool(next(iter(done)).result())
+        finally:
+            for task in (settled, *loads):
+                task.cancel()
+            await asyncio.gather(settled, *loads, return_exceptions=True)
 
     def proofs(self) -> Sequence[Callable[[Proof], Awaitable[None]]]:
         """What reconciliation checks besides collect and load."""

@@ -90,10 +90,12 @@ class Limiter:
         return Step(batch)
 
     async def gate(self, batch: Batch, step: Step) -> None:
-        """Look at the run so far, this batch included. Raises `Held` beyond the limit."""
+        """Look at the run so far, this batch included. Raises `Held` beyond the limit, `Rejected` once a person refused the arrival."""
         header = batch.header
         if header.reenters or header.generation or not step.refused.height or await self._ledger.released(header):
             return
+        if (reason := await self._ledger.refusing(header)) is not None:
+            raise Rejected(reason, hint="send a corrected file under any name", code="held")
         sums = await self._ledger.totals(item=header.item, arrival_number=header.arrival, generation=header.generation)
         refused = sums.fates.get("rejected", 0) + step.refused.height
         self._test(max(sums.read, AHEAD_ROWS), refused)
@@ -133,11 +135,11 @@ class CollectBook:
         failpoint("collect.settled")
 
     async def refuse(self, batch: Batch, error: Rejected) -> None:
-        """Every row of the batch is set aside with the error's code."""
+        """Every row of the batch is set aside with the error's code; rows that could not be read keep their own reason."""
         refused = batch.frame.select(
             ORDINAL, pl.lit(error.code or "F001").alias("code"), pl.lit("").alias("field"), pl.lit(error.message).alias("reason")
         )
-        await self._ledger.settle(batch, Step(batch.with_frame(batch.frame.clear()), refused))
+        await self._ledger.settle(batch, Step(batch.with_frame(batch.frame.clear()), pl.concat([batch.refused, refused], how="diagonal"), batch.filtered))
 
 
 class QueueSink:

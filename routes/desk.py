@@ -18,8 +18,8 @@ from routes.city import City
 from routes.collect import intake_queue
 from routes.preview import masked_cells
 from routes.reentry import reenter
-from routes.replaying import replay_arrival
 from routes.references import share_queue
+from routes.replaying import replay_arrival
 from routes.trace import Tracer
 
 _PAGE = 10_000
@@ -124,7 +124,7 @@ class Desk:
             if repair:
                 await city.recall_configs()
                 done = await reconciler.repair(city.resend)
-                await city.settle_down()
+                await (city.settle_down(self._load_troubled) if self._engine else city.load_what_waits())
                 proof: Proof = await reconciler.prove()
                 answer = proof.as_json() | {"repaired": done}
             else:
@@ -133,6 +133,11 @@ class Desk:
             reconciler.close()
         self.last_proof = answer | {"at": city.ledger.now()}
         return answer
+
+    def _load_troubled(self) -> bool:
+        """True where a load leg waits for its store or has stopped: what was sent again is loaded later."""
+        kept = self._engine.kept.items() if self._engine else ()
+        return any(name.startswith("load:") and (one.failures >= 3 or self._city.standing.of(name).state == "stopped") for name, one in kept)
 
     async def trace(self, wanted: str, item: str = "", row: int | None = None) -> dict[str, Any]:
         """The whole way of records found by USCC, document number, record id, or file and row."""

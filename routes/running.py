@@ -79,12 +79,12 @@ class RunningHub:
         turn = asyncio.Semaphore(2)
         feeds = [Kept(f"feed:{name}", lambda route=route: _drain_all(route, turn)) for name, route in self.city.feeds.items()]  # type: ignore[misc]
         await asyncio.gather(*(self._once(kept) for kept in feeds))
-        await self.city.settle_down(self._load_troubled)
+        settled = await self.city.settle_down(self._load_troubled)
         shares = [(Kept(f"offer:{n}", s.offer), Kept(f"share:{n}", s.deliver_due)) for n, s in self.city.shares.items()]
         lanes = asyncio.Semaphore(8)
         await asyncio.gather(*(self._in_order(pair, lanes) for pair in shares))
         failing = [k.name for k in [*feeds, *(k for pair in shares for k in pair), *self.engine.kept.values()] if k.trouble]
-        return not failing and all(stand.state == "paused" for stand in self.city.standing.waiting().values())
+        return settled and not failing and all(stand.state == "paused" for stand in self.city.standing.waiting().values())
 
     def _load_troubled(self) -> bool:
         """True where a load leg waits for its store or has stopped: more waiting would not help."""

@@ -89,10 +89,12 @@ class FolderSource:
         return await self._reader.again(header, cut)
 
     async def wake(self) -> None:
-        """Return when the folder changed, or when a scan is due."""
+        """Return when the folder changed, or when a scan is due; at once the first time, for what came while nobody listened."""
+        heard = self._watch.listening
         await self._worker.do(self._drop.make)
         await self._worker.do(self._watch.start, asyncio.get_running_loop())
-        await self._watch.wait()
+        if heard or not self._watch.listening:
+            await self._watch.wait()
 
     async def next_ready(self) -> float | None:
         """Seconds until a file that lies there may be complete."""
@@ -110,7 +112,7 @@ class FolderSource:
             return None
         arrival = await self._intake.receive(claim.name, claim.data)
         if arrival.refused:
-            await self._worker.do(self._drop.put_refused, claim, Rejected("refused by a person", hint="the ledger has the reason"))
+            await self._worker.do(self._drop.put_refused, claim, _by_a_person(arrival))
         elif not await self._worker.do(claim.unchanged):
             changed = Rejected("the file changed while it was being read", hint="write under a temporary name and rename, or send a marker last", code="F009")
             await self._intake.refused(arrival, changed)
@@ -140,3 +142,8 @@ class FolderSource:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock())
+
+
+def _by_a_person(arrival: Arrival) -> Rejected:
+    """The page for the agency, in the words of the person who decided."""
+    return Rejected(arrival.reason or "refused by a person", hint="send a corrected file under any name", code="held")

@@ -35,6 +35,7 @@ class Arrival:
     released: bool = False
     finished: bool = False  # every row was offered and settled before; only tidying up is left
     refused: bool = False  # a person refused it, or it could not be read
+    reason: str = ""  # why it was refused, in the words of who refused it
     cut: dict[str, Any] = field(default_factory=dict)
 
 
