@@ -153,7 +153,7 @@ def run(
     config: ConfigOption = EXAMPLE_CITY,
     home: HomeOption = HOME,
     once: Annotated[bool, typer.Option("--once", help="Read each feed once, deliver what is due, and end.")] = False,
-    batch_rows: Annotated[int, typer.Option(help="Most rows in one batch.", min=100, max=50_000)] = 25_000,
+    batch_rows: Annotated[int | None, typer.Option(help="Most rows in one batch; 40,000 by default.", min=100, max=50_000)] = None,
     listen: Annotated[str, typer.Option(help="Address of the console; the configuration's by default.")] = "",
 ) -> None:
     """Keep the hub running, or let it work once (exit 1 when something is held or stopped)."""
@@ -223,9 +223,7 @@ def schema() -> None:
 
 
 @app.command()
-def functions(
-    name: Annotated[str, typer.Argument(help="One function; all by default.")] = "", output: FormatOption = Format.text
-) -> None:
+def functions(name: Annotated[str, typer.Argument(help="One function; all by default.")] = "", output: FormatOption = Format.text) -> None:
     """List the functions of the pipe language with their help and examples."""
     from transforms.functions import FUNCTIONS, describe
 
@@ -401,7 +399,9 @@ def quarantine_list(
 
 
 @quarantine_app.command("show")
-def quarantine_show(row: Annotated[int, typer.Argument(help="The row's id.")], config: ConfigOption = EXAMPLE_CITY, home: HomeOption = HOME, output: FormatOption = Format.text) -> None:
+def quarantine_show(
+    row: Annotated[int, typer.Argument(help="The row's id.")], config: ConfigOption = EXAMPLE_CITY, home: HomeOption = HOME, output: FormatOption = Format.text
+) -> None:
     """One row as the agency wrote it, masked."""
     answer("quarantine_show", home, config, output, row=row)
 
@@ -421,7 +421,9 @@ def quarantine_retry(
 
 
 @quarantine_app.command("ignore")
-def quarantine_ignore(ids: list[int], because: BecauseOption = "", config: ConfigOption = EXAMPLE_CITY, home: HomeOption = HOME, output: FormatOption = Format.text) -> None:
+def quarantine_ignore(
+    ids: list[int], because: BecauseOption = "", config: ConfigOption = EXAMPLE_CITY, home: HomeOption = HOME, output: FormatOption = Format.text
+) -> None:
     """Decide that rows are not needed."""
     answer("quarantine_ignore", home, config, output, ids=ids, because=because)
 

@@ -160,6 +160,12 @@ class Ledger:
         query = select(arrival.c.cut).where(arrival.c.item == header.item, arrival.c.number == header.arrival)
         return dict(json.loads(await self.state.read(lambda c: c.execute(query).scalar_one())))
 
+    async def in_flight_as(self, batch_id: str) -> Header | None:
+        """The header of a batch that collect settled and no store has; None for any other id."""
+        query = select(batch).where(batch.c.batch_id == batch_id, batch.c.settled_at.is_not(None), batch.c.applied_at.is_(None))
+        row = await self.state.read(lambda c: c.execute(query).first())
+        return self.header(row) if row is not None else None
+
     async def in_flight(self) -> int:
         """Batches that collect settled and no store's receipt was copied for."""
         waiting = (batch.c.settled_at.is_not(None), batch.c.applied_at.is_(None), batch.c.rows > batch.c.rejected + batch.c.filtered)

@@ -247,14 +247,29 @@ class City:
         await self.recall_configs()
 
     async def settle_down(self, hopeless: Callable[[], bool] = lambda: False) -> bool:
-        """Wait until nothing is in flight; False when waiting will not help: `hopeless` says so, or what is in flight is in no queue."""
-        empty = 0
+        """Wait until nothing is in flight. What is in flight and in no queue is sent again, once.
+
+        False when waiting will not help: `hopeless` says so, or what was sent again is in no queue either.
+        """
+        empty, sent = 0, False
         while await self.ledger.in_flight():
             empty = 0 if await self._loading() else empty + 1
-            if hopeless() or empty > _EMPTY_LOOKS:
+            if hopeless() or (empty > _EMPTY_LOOKS and sent):
                 return False
+            if empty > _EMPTY_LOOKS:
+                empty, sent = 0, await self.send_missing() > 0
             await asyncio.sleep(_SETTLE_LOOK_S)
         return True
+
+    async def send_missing(self) -> int:
+        """Send again, from landing, every batch in flight, if no queue holds any; how many. An inbox that knows one answers with its first receipt."""
+        missing = await self.ledger.unapplied()
+        if not missing or await self._loading():
+            return 0
+        for header, cut in missing:
+            await self.resend(header, cut)
+            self.observer.tell("sent_again", header.feed, arrival=header.arrival, rows=header.rows)
+        return len(missing)
 
     async def _loading(self) -> bool:
         """Whether any intake queue holds a batch."""

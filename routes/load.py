@@ -12,7 +12,7 @@ import polars as pl
 
 from hub.contracts.batch import Batch, Header
 from hub.contracts.broker import Broker, Delivered
-from hub.contracts.errors import Rejected
+from hub.contracts.errors import Misconfigured, Rejected
 from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
 from hub.contracts.observer import Observer
@@ -31,7 +31,7 @@ class _Ready:
 
     delivered: Delivered
     batch: Batch
-    subjects: pl.DataFrame
+    subjects: pl.DataFrame | None  # None: the rows did not come, or could not be read
 
 
 class LoadRoute:
@@ -90,15 +90,17 @@ class LoadRoute:
             await asyncio.wait([future])
             raise
         except Rejected as error:
-            # The batch stays open in the ledger and in landing; only the unreadable copy is dropped.
             self._observer.tell("unreadable", self.item.code, reason=error.message, hint=error.hint)
+            header = await self._ledger.in_flight_as(delivered.message.id)
+            if header is not None:  # the ledger and landing have the batch: its rows are cut again
+                return _Ready(delivered, Batch(header, pl.DataFrame()), None)
             await self._broker.ack(delivered)
             return None
 
     def _decode(self, delivered: Delivered) -> _Ready:
         batch = decode(delivered.message, self._keys, self._claims)
         if batch.header.same_as:
-            return _Ready(delivered, batch, pl.DataFrame(schema=SUBJECTS_SCHEMA))
+            return _Ready(delivered, batch, None)
         frame, subjects = match(batch.frame, self.item, self._keys)
         return _Ready(delivered, batch.with_frame(frame), subjects)
 
@@ -106,8 +108,8 @@ class LoadRoute:
         failpoint("load.decoded")
         receipt = await self._store.recognise(one.batch.header, self.item) if one.batch.header.same_as else None
         if receipt is None:
-            one = await self._with_rows(one) if one.batch.header.same_as else one
-            receipt = await self._store.apply(one.batch, self.item, one.subjects)
+            one = await self._with_rows(one)
+            receipt = await self._store.apply(one.batch, self.item, one.subjects if one.subjects is not None else pl.DataFrame(schema=SUBJECTS_SCHEMA))
         failpoint("load.applied")
         await self._ledger.applied(one.batch, receipt)
         failpoint("load.copied")
@@ -118,8 +120,14 @@ class LoadRoute:
         self._observer.tell("loaded", self.item.code, seen=receipt.seen, seq=receipt.seq, **receipt.counts)
 
     async def _with_rows(self, one: _Ready) -> _Ready:
-        """A batch that came without its rows, and whose records have changed since: cut again from landing, in its place in the queue."""
-        batch = await self._whole(one.batch.header)
+        """A batch that came without its rows is cut again from landing, in its place in the queue."""
+        if one.subjects is not None:
+            return one
+        try:
+            batch = await self._whole(one.batch.header)
+        except Rejected as error:
+            cause = f"batch {one.batch.header.batch_id} of {self.item.code} can be read neither from its queue nor from landing: {error.message}"
+            raise Misconfigured(cause, hint="restore the landed object from a backup, then resume") from error
         future = asyncio.get_running_loop().run_in_executor(self._executor, match, batch.frame, self.item, self._keys)
         try:
             frame, subjects = await asyncio.shield(future)

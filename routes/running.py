@@ -15,6 +15,7 @@ from routes.city import ZONE, City, FeedRoute
 from routes.desk import Desk
 
 _CONFIG_LOOK_S = 2.0
+_MISSING_LOOK_S = 60.0
 _POLL_S = 0.05
 
 
@@ -42,10 +43,22 @@ class RunningHub:
         for load_route in self.city.loads.values():
             self.engine.keep(f"load:{load_route.item.code}", load_route.run)
 
+    def _keep_promise(self) -> None:
+        """Now and then, send again what is in flight and in no queue: a message that a broker lost, or a damaged one."""
+
+        async def work() -> None:
+            before = {header.batch_id for header, _ in await self.city.ledger.unapplied()}
+            await asyncio.sleep(_MISSING_LOOK_S)
+            if before & {header.batch_id for header, _ in await self.city.ledger.unapplied()}:
+                await self.city.send_missing()
+
+        self.engine.keep("hub:promise", work)
+
     def _keep_shares(self) -> None:
         for name, share in self.city.shares.items():
             self.engine.keep(f"offer:{name}", share.offer_forever)
             self.engine.keep(f"share:{name}", share.deliver_forever)
+        self._keep_promise()
 
     def _keep_feed(self, route: FeedRoute) -> None:
         name = f"feed:{route.feed.name}"

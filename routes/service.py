@@ -20,7 +20,7 @@ from monitoring.logs import LogListener, configure
 from monitoring.metrics import Metrics
 from monitoring.narration import Narrator
 from monitoring.server import serve as serve_console
-from routes.city import City
+from routes.city import BATCH_ROWS, City
 from routes.running import RunningHub
 
 
@@ -64,14 +64,14 @@ async def _works(check: Awaitable[object]) -> bool | str:
     return True
 
 
-async def serve(loaded: Loaded, home: Path, *, config: Path, once: bool, batch_rows: int, listen: str) -> bool:
+async def serve(loaded: Loaded, home: Path, *, config: Path, once: bool, batch_rows: int | None, listen: str) -> bool:
     """Run until told to stop, or once; True when all is fine. Raises the three errors when the hub cannot start."""
     share_arenas()
     watched = once and sys.stderr.isatty()
     configure(level="WARNING" if watched else "INFO")
     arm()
     with HomeLock(home):
-        city = City(home, loaded, observer=Observer(Narrator() if watched else LogListener()), batch_rows=batch_rows)
+        city = City(home, loaded, observer=Observer(Narrator() if watched else LogListener()), batch_rows=batch_rows or BATCH_ROWS)
         try:
             await city.open()
             hub = RunningHub(city)

@@ -164,6 +164,8 @@ class Drop:
         note = json.loads((folder / "claim.json").read_bytes())
         path = os.fsdecode(bytes.fromhex(note["path"]))
         companion = os.fsdecode(bytes.fromhex(note["companion"])) if note["companion"] else None
+        if companion is not None and os.path.lexists(self.root / companion) and not os.path.lexists(self.root / path):
+            _move(self.root / companion, folder / "companion")  # the hub died between the two renames of a claim
         return Claim(folder, names.shown(path), path, (note["look"][0], note["look"][1], note["look"][2]), companion)
 
     def _scan(self) -> list[Found]:

@@ -42,7 +42,10 @@ class ArrivalReader:
         try:
             while (block := await self._worker.end(following)) is not None:
                 following = self._worker.start(next, blocks, None)
-                yield self._batch(arrival, block)
+                batch = self._batch(arrival, block)
+                del block  # its raw bytes are not needed any more, and the batch may be in work for long
+                yield batch
+                del batch
         finally:
             await asyncio.wait([following])
             if not following.cancelled():
