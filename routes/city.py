@@ -129,7 +129,7 @@ class City:
         self.claims = Landing(self.home / "claims", self.keys)
         await self._keep_config(self.config.version, self.bundle)
         self.deliveries = Deliveries(self.state)
-        self.broker: Broker = open_broker(self.secrets.expand(self.config.broker), self.home / "queue")
+        self.broker: Broker = open_broker(self.secrets.expand(self.config.broker), self.home)
         for name, setting in self.config.stores.items():
             self.stores[name] = open_store(self._store_setting(setting), self.keys)
         await self._prepare_stores()

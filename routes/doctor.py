@@ -90,7 +90,7 @@ async def _broker(hub: HubConfig, home: Path) -> dict[str, Any]:
     if hub.broker == "embedded":
         return _finding("the embedded broker needs nothing", ok=True)
     try:
-        broker = open_broker(Secrets(home / "secrets").expand(hub.broker), home / "queue")
+        broker = open_broker(Secrets(home / "secrets").expand(hub.broker), home)
         try:
             await broker.declare("doctor")
             await broker.depth("doctor")
