@@ -17,6 +17,7 @@ Call = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 _STATUS: tuple[tuple[type[HubError], int], ...] = ((Unavailable, 503), (Rejected, 422), (Misconfigured, 409))
 _BODY_LIMIT = 1024 * 1024
 _PATIENCE_S = 3600
+_LONGEST_PATH = 107  # sockaddr_un.sun_path of Linux without its last zero
 
 
 class ControlDoor:
@@ -28,7 +29,13 @@ class ControlDoor:
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> None:
-        """Listen. A socket left behind by a hub that died is replaced; the home's lock makes sure that there is no living one."""
+        """Listen. A socket left behind by a hub that died is replaced; the home's lock makes sure that there is no living one.
+
+        Raises `Misconfigured` where the path is longer than the system allows for a socket.
+        """
+        if len(os.fsencode(self.path)) > _LONGEST_PATH:
+            hint = "name a shorter directory with --home"
+            raise Misconfigured(f"{self.path} is too long for a socket: {len(os.fsencode(self.path))} bytes, at most {_LONGEST_PATH}", hint=hint)
         self.path.unlink(missing_ok=True)
         app = web.Application(client_max_size=_BODY_LIMIT)
         app.router.add_post("/v1/{verb}", self._answer)

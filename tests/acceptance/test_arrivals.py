@@ -108,7 +108,9 @@ def test_valid_rows_without_a_strong_identifier_wait_unmatched(tmp_path_factory:
     place = tmp_path_factory.mktemp("h")
     hub = Hub(place)
     item = hub.config / "catalogue/A0001-F08-01.yaml"
-    item.write_text(item.read_text().replace("length: 18, need: M, check: uscc", "length: 18, check: uscc").replace("uscc + honor_name", "org_name + honor_name"))
+    item.write_text(
+        item.read_text().replace("length: 18, need: M, check: uscc", "length: 18, check: uscc").replace("uscc + honor_name", "org_name + honor_name")
+    )
     hub.drop("firms", "a.csv", [firm_row(1), ",常熟市无码企业,守合同,2025-03-05"])
 
     counts = worked(hub)

@@ -57,7 +57,7 @@ def test_a_held_run_can_be_refused_and_its_file_says_why(strict: Hub) -> None:
 def test_a_run_that_is_held_after_its_first_batches_can_still_be_decided(hub: Hub, verb: str, code: int, state: str) -> None:
     (hub.config / "agencies/A0001.yaml").write_text(agency_yaml(rejected="5%", shares=""))
     hub.drop("firms", "a.csv", [firm_row(n) for n in range(1, 50_001)] + [firm_row(n, code=WRONG) for n in range(3_000)] + ["1,2"])
-    held = hub.once()
+    held = hub.once("--batch-rows", "25000")
     hub("feed", verb, "A0001.firms", "--because", "请重新报送")
 
     after = hub.once()
@@ -178,7 +178,9 @@ def _delete_row(hub: Hub) -> None:
 def _add_row(hub: Hub) -> None:
     hub.sql("ent", "UPDATE a0001_f08_01 SET record_id = record_id")  # the table can be written
     columns = [c[1] for c in hub.sql("ent", "PRAGMA table_info(a0001_f08_01)") if c[1] not in ("record_id", "ordinal")]
-    hub.sql("ent", f"INSERT INTO a0001_f08_01 (record_id, ordinal, {', '.join(columns)}) SELECT '{'f' * 32}', 77, {', '.join(columns)} FROM a0001_f08_01 LIMIT 1")
+    hub.sql(
+        "ent", f"INSERT INTO a0001_f08_01 (record_id, ordinal, {', '.join(columns)}) SELECT '{'f' * 32}', 77, {', '.join(columns)} FROM a0001_f08_01 LIMIT 1"
+    )
 
 
 def _flip_landed(hub: Hub) -> None:

@@ -164,7 +164,12 @@ def test_schema_describes_every_file_of_a_configuration() -> None:
 
 
 def test_functions_and_version_answer_in_text_and_json() -> None:
-    listed, one, none, version = command("functions", "--format", "json"), command("functions", "date"), command("functions", "dat"), command("version", "-f", "json")
+    listed, one, none, version = (
+        command("functions", "--format", "json"),
+        command("functions", "date"),
+        command("functions", "dat"),
+        command("version", "-f", "json"),
+    )
 
     assert len(listed.json) >= 25
     assert all(f["help"] and f["examples"] for f in listed.json)

@@ -43,7 +43,13 @@ class Answer:
 def command(*words: str, cwd: Path | None = None, **environment: str) -> Answer:
     """Run one command to its end."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "run_hub.py"), *words], cwd=cwd, env=_environment(environment), capture_output=True, text=True, timeout=_PATIENCE, check=False
+        [sys.executable, str(ROOT / "run_hub.py"), *words],
+        cwd=cwd,
+        env=_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Answer(done.returncode, done.stdout, done.stderr)
