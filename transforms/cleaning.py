@@ -14,7 +14,8 @@ import polars as pl
 
 from hub.contracts.item import Field, Kind
 from transforms.codes import coded
-from transforms.columns import emptied, repaired
+from transforms.columns import each, emptied, repaired
+from transforms.days import days_written
 from transforms.expression import compile_expression
 from transforms.identifiers import FULL_WIDTH, HALF_WIDTH, plain
 
@@ -25,6 +26,7 @@ FIRST_DAY = date(1800, 1, 1)
 _NOTHING = ["", *NULL_WORDS]
 _DOTS = "•・‧∙⋅．●"
 _ODD = r"[\p{Cc}\p{Cf}\p{Mn}]"
+_ODD_OR_LOOSE = _ODD + r"|^\s|\s$"
 _ODD_NAME = r"[\p{Cc}\p{Cf}\p{Mn}\s" + _DOTS + "]"
 _NO_CODE = "[^0-9A-Z]"
 _REMOVED = r"[\p{Cf}\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
@@ -57,14 +59,12 @@ def quick(field: Field) -> pl.Expr:
         case Kind.NUMBER:
             return written.cast(dtype_of(field), strict=False)
         case Kind.DATE:
-            day = written.str.to_date("%Y-%m-%d", strict=False)
-            return pl.when(day >= FIRST_DAY).then(day).alias(field.name)
+            return each(written, _days, kind=pl.Date)
         case Kind.TIME:
             moment = written.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
             return pl.when(moment >= datetime(FIRST_DAY.year, 1, 1)).then(moment).alias(field.name)
         case _:
-            text = written if field.identifier else written.str.strip_chars()
-            return pl.when(~text.is_in(_NOTHING)).then(text)
+            return each(written, _said, kind=pl.String)
 
 
 def doubt(field: Field) -> pl.Expr:
@@ -74,7 +74,7 @@ def doubt(field: Field) -> pl.Expr:
         return pl.lit(value=False)  # a reading that failed shows as null
     if field.codes:
         return ~written.is_in(list(field.codes)).all()
-    odd = _NO_CODE if field.identifier else _ODD_NAME if is_name(field) else _ODD
+    odd = _NO_CODE if field.identifier else _ODD_NAME if is_name(field) else _ODD_OR_LOOSE
     return written.str.contains(odd).any()
 
 
@@ -116,6 +116,14 @@ def without_empty_dates(values: pl.Series) -> pl.Series:
 
 def _said(values: pl.Series) -> pl.Series:
     return emptied(values, values.is_in(_NOTHING))
+
+
+def _days(written: pl.Series) -> pl.Series:
+    plainly = days_written(written)
+    if plainly is not None:
+        return plainly
+    days = written.str.to_date("%Y-%m-%d", strict=False)
+    return emptied(days, days < FIRST_DAY)
 
 
 def _without_controls(odd: pl.Series) -> pl.Series:

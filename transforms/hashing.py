@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from itertools import groupby
 
 import polars as pl
 
 from hub.contracts.batch import OP, RECORD_ID, ROW_HASH, STATUS
 from hub.contracts.item import Field, Item, Kind
 from hub.contracts.keys import KeyRing
+from transforms.columns import each
+from transforms.days import texts_of
 from transforms.identifiers import FULL_WIDTH, HALF_WIDTH
 
 SEPARATOR = "\x1f"
@@ -32,36 +35,50 @@ def canonical(field: Field, item: Item) -> pl.Expr:
             return value.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
         case Kind.TIME:
             return value.dt.strftime("%Y-%m-%d %H:%M:%S")
-        case Kind.NUMBER | Kind.DATE:
+        case Kind.NUMBER:
             return value.cast(pl.String)
+        case Kind.DATE:
+            return each(value, texts_of, kind=pl.String)
     names_it = "subject.name" in field.roles or any(field.name in part for part in item.natural_key)
     return value.str.replace_many(_FOLDED, _PLAIN) if names_it and field.identifier is None else value
 
 
-def record_id(item: Item, keys: KeyRing, texts: Mapping[str, pl.Expr] | None = None) -> pl.Expr:
+def record_id(item: Item, keys: KeyRing, text: Callable[[Field, Item], pl.Expr] = canonical) -> pl.Expr:
     """32 hex digits, keyed hash of the item's code and its natural key: of each part the first alternative that is present.
 
-    Null where a part of the key is missing. `texts` are canonical texts that the frame has already.
+    Null where a part of the key is missing. `text` is the canonical text of a field.
     """
-    known = texts or {}
-    parts = [pl.coalesce([known.get(name, canonical(item.by_name[name], item)) for name in part]) for part in item.natural_key]
+    parts = [pl.coalesce([text(item.by_name[name], item) for name in part]) for part in item.natural_key]
     return keys.hash(pl.concat_str([pl.lit(item.code), *parts], separator=SEPARATOR))
 
 
-def row_hash(item: Item, keys: KeyRing, texts: Mapping[str, pl.Expr] | None = None) -> pl.Expr:
-    """32 hex digits, keyed hash of operation, status and all fields in catalogue order. Needs OP and STATUS.
+def row_text(cells: pl.DataFrame) -> pl.Expr:
+    """All cells of a row of canonical texts, SEPARATOR between them; the row's hash is taken of this.
 
-    Empty text does not exist (it is null everywhere), so a missing value can be written as nothing; what only describes transport is left out.
+    Empty text does not exist (it is null everywhere), so a missing value can be written as nothing. Neighbours that say the same in every row
+    of the frame are put together once, not once per row.
     """
-    known = texts or {}
-    said = [known.get(f.name, canonical(f, item)).fill_null("") for f in item.fields if f.name not in TRANSPORT]
-    return keys.hash(pl.concat_str([pl.col(OP), pl.col(STATUS).cast(pl.String), *said], separator=SEPARATOR))
+    parts: list[pl.Expr] = []
+    for alike, group in groupby(cells.get_columns(), _says_one_thing):
+        columns = list(group)
+        parts += [pl.lit(SEPARATOR.join(c[0] or "" for c in columns))] if alike else [pl.col(c.name).fill_null("") for c in columns]
+    return pl.concat_str(parts, separator=SEPARATOR)
 
 
 def hashes(frame: pl.DataFrame, item: Item, keys: KeyRing) -> pl.DataFrame:
-    """RECORD_ID and ROW_HASH of typed rows; the key's canonical text is made once for both."""
-    names = dict.fromkeys(name for part in item.natural_key for name in part)
-    texts = {name: f"_text:{name}" for name in names}
-    keyed = frame.with_columns(canonical(item.by_name[name], item).alias(texts[name]) for name in names)
-    known = {name: pl.col(text) for name, text in texts.items()}
-    return keyed.select(record_id(item, keys, known).alias(RECORD_ID), row_hash(item, keys, known).alias(ROW_HASH))
+    """RECORD_ID and ROW_HASH of typed rows with OP and STATUS, each canonical text made once for both.
+
+    ROW_HASH is the keyed hash of operation, status and all fields in catalogue order; what only describes transport is left out.
+    """
+    said = [f.name for f in item.fields if f.name not in TRANSPORT]
+    wanted = dict.fromkeys([*said, *(name for part in item.natural_key for name in part)])
+    texts = frame.select(OP, pl.col(STATUS).cast(pl.String), *(canonical(item.by_name[name], item) for name in wanted))
+    row = row_text(texts.select(OP, STATUS, *said))
+    return texts.select(record_id(item, keys, lambda field, _: pl.col(field.name)).alias(RECORD_ID), keys.hash(row).alias(ROW_HASH))
+
+
+def _says_one_thing(column: pl.Series) -> bool:
+    """Whether all rows hold the same text; two rows are looked at before all of them."""
+    if len(column) < 2 or column[0] != column[-1]:
+        return False
+    return column.null_count() == len(column) if column[0] is None else column.eq_missing(column[0]).all()

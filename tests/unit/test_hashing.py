@@ -110,3 +110,24 @@ def test_rows_hash_alike_whatever_stands_around_them():
 
     assert whole.to_list() == parts.to_list()
     assert whole.n_unique() == 3
+
+
+def test_what_a_whole_batch_says_alike_hashes_as_in_a_row_of_its_own():
+    rows = [{**ROW, "doc_no": number, "facts": facts, "org_code": None, "cases": 3} for number, facts in [("a", None), ("b", "x"), ("c", None), ("c", None)]]
+    schema = {**{field.name: dtype_of(field) for field in PENALTY.fields}, OP: pl.String, STATUS: pl.Int8}
+    frame = pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema)
+
+    together = hashes(frame, PENALTY, KEYS)
+    alone = pl.concat([hashes(frame[at : at + 1], PENALTY, KEYS) for at in range(len(rows))])
+    alike = hashes(frame[2:], PENALTY, KEYS)
+
+    assert together.equals(alone)
+    assert alike.equals(alone[2:])
+
+
+def test_no_rows_have_no_hashes():
+    schema = {**{field.name: dtype_of(field) for field in PENALTY.fields}, OP: pl.String, STATUS: pl.Int8}
+
+    found = hashes(pl.DataFrame(schema=schema), PENALTY, KEYS)
+
+    assert found.shape == (0, 2)
