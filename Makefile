@@ -48,7 +48,7 @@ servers:
 	@packaging/test-servers.sh
 
 test: $(READY) servers
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: $(READY)
 	@echo 'Checking: lint'
@@ -64,7 +64,7 @@ bench: $(READY)
 	@$(HUB) bench --rows $(ROWS)
 
 faults: $(READY) servers
-	@CREDIT_HUB_FAULTS=long $(BIN)/python -m pytest tests/faults -n $(JOBS) --dist loadgroup --timeout 3600 -rP
+	@CREDIT_HUB_FAULTS=long $(BIN)/python -m pytest tests/faults -n $(JOBS) --dist loadfile --timeout 3600 -rP
 
 # Pin again after a change of pyproject.toml; needs uv.
 lock:
