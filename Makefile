@@ -15,7 +15,7 @@ SOURCES := hub connectors routes transforms config monitoring run_hub.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo run test check bench faults servers lock clean
+.PHONY: help demo run test check bench faults docs servers lock clean
 
 help:
 	@echo 'make demo    the example city, end to end, then its reconciliation'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test    the whole test suite, with real servers'
 	@echo 'make bench   throughput beside a plain SQLite upsert (ROWS=$(ROWS))'
 	@echo 'make faults  the long run of the tests that kill processes'
+	@echo 'make docs    the pages of docs/reference, again from the code'
 	@echo 'make clean   remove the environment and caches; state in var/ stays'
 
 # Set up again only when the pinned packages or the project's own description changed.
@@ -65,6 +66,9 @@ bench: $(READY)
 
 faults: $(READY) servers
 	@CREDIT_HUB_FAULTS=long $(BIN)/python -m pytest tests/faults -n $(JOBS) --dist loadfile --timeout 3600 -rP
+
+docs: $(READY)
+	@$(BIN)/python -m tests.reference
 
 # Pin again after a change of pyproject.toml; needs uv.
 lock:
