@@ -29,11 +29,12 @@ def match(frame: pl.DataFrame, item: Item, keys: KeyRing) -> tuple[pl.DataFrame,
     identifier is that hash as well, and persons carry no name.
     """
     firms = subject_fields(item, Identifier.USCC, Identifier.ORG_CODE)
-    persons = subject_fields(item, Identifier.ID_NO, Identifier.USCC)
+    uscc = frame.with_columns(_first([_valid_uscc(f) for f in firms]).alias(_USCC)).get_column(_USCC)
+    persons = subject_fields(item, Identifier.ID_NO, Identifier.USCC) if uscc.has_nulls() else []
     names = item.having("subject.name")
     found = frame.select(
-        (_first([_valid_uscc(f) for f in firms])).alias(_USCC),
-        (_first([_valid_id(f) for f in persons])).alias(_ID),
+        uscc,
+        _first([_valid_id(f) for f in persons]).alias(_ID),
         (pl.col(names[0].name) if names else pl.lit(None, pl.String)).alias(_NAME),
     )
     named = pl.coalesce(pl.concat_str(pl.lit("uscc:"), pl.col(_USCC)), pl.concat_str(pl.lit("id_no:"), pl.col(_ID)))
@@ -65,7 +66,7 @@ def _no_credit_code(values: pl.Series) -> pl.Series:
 def _subjects(found: pl.DataFrame) -> pl.DataFrame:
     """One row per subject; the last name that the batch gives it."""
     firm = pl.col(_USCC).is_not_null()
-    subjects = found.filter(pl.col(SUBJECT_ID).is_not_null()).unique(SUBJECT_ID, keep="last", maintain_order=True)
+    subjects = found.filter(pl.col(SUBJECT_ID).is_not_null()).filter(pl.col(SUBJECT_ID).is_last_distinct())
     return subjects.select(
         pl.col(SUBJECT_ID).alias("subject_id"),
         pl.when(firm).then(pl.lit(LEGAL)).otherwise(pl.lit(PERSON)).alias("kind"),
