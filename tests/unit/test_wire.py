@@ -27,7 +27,7 @@ def claims(tmp_path: Path) -> Landing:
 
 
 def test_rows_come_back_in_order_and_in_their_types(claims):
-    passed = prepare(batch_of([good(), good(doc_no="常环罚〔2024〕2号", fine_wan="")]), FeedPlan(PENALTY, KEYS), now=NOW).passed
+    passed = prepare(batch_of([good(), good(doc_no="常环罚〔2024〕2号", facts="")]), FeedPlan(PENALTY, KEYS), now=NOW).passed
 
     message = encode(passed, KEYS, claims)
     again = decode(message, KEYS, claims)
