@@ -225,18 +225,17 @@ def schema() -> None:
 @app.command()
 def functions(name: Annotated[str, typer.Argument(help="One function; all by default.")] = "", output: FormatOption = Format.text) -> None:
     """List the functions of the pipe language with their help and examples."""
-    from transforms.functions import FUNCTIONS, describe
+    from transforms.functions import FUNCTIONS, describe, describe_text
 
-    chosen = [describe(f) for f in FUNCTIONS.values() if not name or f.name == name]
+    chosen = [f for f in FUNCTIONS.values() if not name or f.name == name]
     if not chosen:
         typer.echo(f"error: there is no function {name!r}\n  way out: `run_hub.py functions` lists them all", err=True)
         raise typer.Exit(USAGE)
     if output is Format.json:
-        emit(chosen)
+        emit([describe(f) for f in chosen])
         return
-    from monitoring import terminal
-
-    terminal.functions(chosen)
+    for function in chosen:
+        typer.echo(describe_text(function))
 
 
 @app.command()

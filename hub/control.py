@@ -68,7 +68,10 @@ async def ask(path: Path, verb: str, arguments: Mapping[str, Any]) -> Any:
     """Put a question to the running hub. Raises the hub's own error, or `Unavailable` when nobody answers at the door."""
     timeout = ClientTimeout(total=_PATIENCE_S, sock_connect=5)
     try:
-        async with ClientSession(connector=UnixConnector(str(path)), timeout=timeout) as session, session.post(f"http://hub/v1/{verb}", json=arguments) as answer:
+        async with (
+            ClientSession(connector=UnixConnector(str(path)), timeout=timeout) as session,
+            session.post(f"http://hub/v1/{verb}", json=arguments) as answer,
+        ):
             body = json.loads(await answer.text())
             if answer.status == 200:
                 return body

@@ -117,7 +117,9 @@ def _bug(error: Exception) -> Misconfigured:
     """A bug as a decision. Only type and place are told: an exception's text may hold a value of a record."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}:{last.lineno}"
-    return Misconfigured(f"a defect of the hub stopped this route: {type(error).__name__} at {place}", hint="report it; the data is safe and the route can be resumed")
+    return Misconfigured(
+        f"a defect of the hub stopped this route: {type(error).__name__} at {place}", hint="report it; the data is safe and the route can be resumed"
+    )
 
 
 async def _either(waiter: Awaitable[object], seconds: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from hub.contracts.batch import Header, Origin
+from hub.contracts.blocking import to_its_end
 from hub.contracts.errors import Rejected
 from hub.contracts.source import Arrival, Recognise, Recognised
 from hub.failpoints import failpoint
@@ -44,12 +44,7 @@ class FeedIntake:
 
     async def receive(self, name: str, content: Path | bytes) -> Arrival:
         """Land the bytes and number them; a claimed file that is offered again gets its old number."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, self._landing.put, content)
-        try:
-            landed = await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        landed = await to_its_end(self._executor, self._landing.put, content)
         failpoint("intake.landed")
         key = self._ledger.keys.hash_text(f"{self.feed}\x1f{name}")
         sealed = self._ledger.seal_text(name)

@@ -197,7 +197,21 @@ class Ledger:
         """The header of a ledger row."""
         origin = Origin(row.landed, self.open_text(row.name), row.start, row.end, row.line)
         ordinals = tuple(json.loads(row.ordinals))
-        return Header(row.batch_id, row.feed, row.item, row.arrival, row.first, row.rows, row.config, origin, row.generation, row.reenters, ordinals, row.content, row.same_as)
+        return Header(
+            row.batch_id,
+            row.feed,
+            row.item,
+            row.arrival,
+            row.first,
+            row.rows,
+            row.config,
+            origin,
+            row.generation,
+            row.reenters,
+            ordinals,
+            row.content,
+            row.same_as,
+        )
 
     async def totals(self, *, feed: str = "", item: str = "", arrival_number: int | None = None, generation: int | None = None) -> Totals:
         """Sums over batches, narrowed as asked."""

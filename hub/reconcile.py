@@ -134,7 +134,9 @@ class Reconciler:
                 named += 1
                 proof.differ("lost", item=item.code, record_id=record_id, batch=batch_id, ordinal=ordinal, cause="the store no longer has this record")
         if named == 0:
-            proof.differ("lost", item=item.code, records=missing, cause="the store has fewer records than were inserted, and the journal is too short to name them")
+            proof.differ(
+                "lost", item=item.code, records=missing, cause="the store has fewer records than were inserted, and the journal is too short to name them"
+            )
 
     async def repair(self, resend: Callable[[Header, dict[str, Any]], Awaitable[None]]) -> dict[str, int]:
         """Copy receipts that the ledger missed, and send again, from landing, what no inbox knows."""

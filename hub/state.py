@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from hub.contracts.blocking import to_its_end
 from hub.contracts.errors import HubError, Misconfigured, Unavailable
 
 T = TypeVar("T")
@@ -88,15 +88,8 @@ class State:
         return await self._run(self._reader, snapshot)
 
     async def _run(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        """Await a blocking call to its end, even when cancelled: a cancelled thread does not stop."""
-        future = asyncio.get_running_loop().run_in_executor(executor, work)
         try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
-        except HubError:
-            raise
+            return await to_its_end(executor, work)
         except DBAPIError as error:
             raise _translated(error, self.path) from error
 

@@ -92,9 +92,10 @@ def status(answer: Mapping[str, Any]) -> None:
     busy = [(q["queue"], q["ready"], q["unacked"], q["oldest_s"]) for q in answer["queues"] if q["ready"] or q["unacked"]]
     _table("队列 queues", ("queue", "ready", "unacked", "oldest s"), busy, "all queues are empty")
     for waits in answer["decisions"]:
-        kind = "feed" if "feed" in waits else "share"
+        kind = next((k for k in ("feed", "share") if k in waits), "hub")
         _CONSOLE.print(Text(f"! {kind} {waits[kind]} is {waits['state']}: {waits['reason']}", style="yellow"))
-        _CONSOLE.print(Text(f"  decide: run_hub.py {kind} {waits['verb']} {waits[kind]} --because '…'"))
+        if kind != "hub":
+            _CONSOLE.print(Text(f"  decide: run_hub.py {kind} {waits['verb']} {waits[kind]} --because '…'"))
 
 
 def reconciliation(answer: Mapping[str, Any]) -> None:
@@ -132,15 +133,6 @@ def _queue(answer: Any) -> None:
         _table("队列 queues", ("queue", "ready", "unacked", "oldest s"), [list(q.values()) for q in answer], "")
     else:
         _table("messages", ("id", "bytes", "item", "rows"), [list(m.values()) for m in answer], "the queue is empty")
-
-
-def functions(chosen: Sequence[Mapping[str, Any]]) -> None:
-    """Functions of the pipe language with help and examples."""
-    for function in chosen:
-        _CONSOLE.print(Text(str(function["signature"]), style="bold"))
-        _CONSOLE.print(Text(f"    {function['help']}"))
-        for example in function["examples"]:
-            _CONSOLE.print(Text(f"    {example}", style="dim"))
 
 
 def problems(found: Iterable[Any]) -> None:

@@ -43,6 +43,7 @@ from routes.collect import CollectSteps, Limits, QueueSink, collect_pipeline
 from routes.deliver import DeliverRoute, Surroundings
 from routes.load import LoadRoute
 from routes.reentry import again_from_landing
+from routes.references import share_queue
 from routes.share import ShareRoute
 from transforms.intake import FeedPlan
 
@@ -298,6 +299,9 @@ class City:
             for item, sums in (await self.deliveries.balance(name)).items():
                 if sums["waiting"] < 0 or sums["recorded"] != sums["delivered"]:
                     proof.differ("delivery", share=name, item=item, cause="the tallies of the share and its deliveries do not agree", **sums)
+                depth = await self.broker.depth(share_queue(name))
+                if sums["waiting"] > 0 and not depth.ready + depth.unacked:
+                    proof.differ("delivery", share=name, item=item, cause="what waits to be delivered is in no queue; --repair offers it again", **sums)
 
     async def received(self, item: str, record_id: str) -> list[tuple[str, str, str, str]]:
         """Who received a record: time, agency, delivery and share."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from hub.contracts.batch import ORDINAL, Batch, Fate, Header, Receipt, Step
+from hub.contracts.blocking import to_its_end
 from hub.contracts.broker import Broker
 from hub.contracts.errors import Rejected
 from hub.contracts.keys import KeyRing
@@ -55,14 +55,7 @@ class CollectSteps:
         """What becomes of the batch under the configuration that it was opened with; one that is the same as an earlier batch is fine as it is."""
         if batch.header.same_as:
             return Step(batch)
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._executor, self._prepare, batch)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
-
+        return await to_its_end(self._executor, self._prepare, batch)
 
     def _prepare(self, batch: Batch) -> Step:
         return prepare(batch, self._plan_for(batch.header.config), now=self._clock().replace(tzinfo=None))
@@ -136,9 +129,7 @@ class CollectBook:
 
     async def refuse(self, batch: Batch, error: Rejected) -> None:
         """Every row of the batch is set aside with the error's code; rows that could not be read keep their own reason."""
-        refused = batch.frame.select(
-            ORDINAL, pl.lit(error.code or "F001").alias("code"), pl.lit("").alias("field"), pl.lit(error.message).alias("reason")
-        )
+        refused = batch.frame.select(ORDINAL, pl.lit(error.code or "F001").alias("code"), pl.lit("").alias("field"), pl.lit(error.message).alias("reason"))
         await self._ledger.settle(batch, Step(batch.with_frame(batch.frame.clear()), pl.concat([batch.refused, refused], how="diagonal"), batch.filtered))
 
 
@@ -153,12 +144,7 @@ class QueueSink:
 
     async def deliver(self, batch: Batch) -> Receipt:
         """Encode in a worker thread, then publish."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, encode, batch, self._keys, self._claims)
-        try:
-            message = await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        message = await to_its_end(self._executor, encode, batch, self._keys, self._claims)
         queue = intake_queue(batch.header.item)
         failpoint("collect.encoded")
         await self._broker.declare(queue)

@@ -22,10 +22,9 @@ from hub.contracts.store import Store
 from hub.deliveries import Cut, Deliveries, Part
 from hub.failpoints import failpoint
 from routes.policy import Grant, decide, standing_at
-from routes.references import Reference, share_queue
+from routes.references import PARCEL, Reference, share_queue
 from routes.retry import RetryLadder
 
-PARCEL = 500  # records in one hand-over, at most
 _LOOK_S = 1.0  # how often a transfer in flight asks whether its grant was revoked
 _BUSY_S = 1.0
 

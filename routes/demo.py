@@ -81,7 +81,11 @@ def _finish(ready: Ready, target: Path, content: bytes) -> None:
 
 def _story(loaded: Loaded, dropped: int, read: int) -> list[str]:
     assert loaded.hub is not None
-    told = f"{dropped} agencies' files were dropped; {read} records were read." if read else f"{dropped} files were dropped; nothing new in them: 0 records were read."
+    told = (
+        f"{dropped} agencies' files were dropped; {read} records were read."
+        if read
+        else f"{dropped} files were dropped; nothing new in them: 0 records were read."
+    )
     return [f"{loaded.hub.city}: {len(loaded.hub.agencies)} agencies, {len(loaded.hub.items)} items, {len(loaded.hub.feeds)} feeds.", told]
 
 

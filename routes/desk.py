@@ -47,7 +47,21 @@ class Desk:
 
     def verbs(self) -> dict[str, Callable[..., Any]]:
         """Everything that may be called from outside."""
-        names = ("status", "reconcile", "trace", "quarantine_list", "quarantine_show", "quarantine_ignore", "quarantine_retry", "feed", "share", "queue", "replay", "replay_feed", "events")
+        names = (
+            "status",
+            "reconcile",
+            "trace",
+            "quarantine_list",
+            "quarantine_show",
+            "quarantine_ignore",
+            "quarantine_retry",
+            "feed",
+            "share",
+            "queue",
+            "replay",
+            "replay_feed",
+            "events",
+        )
         return {name: getattr(self, name) for name in names}
 
     # Looking ---------------------------------------------------------------------------------------------------------------------------
@@ -74,7 +88,13 @@ class Desk:
         if row is not None:
             sums = await self._city.ledger.totals(item=row.item, arrival_number=row.arrival, generation=row.generation)
             held = self._city.standing.of(f"feed:{name}").state == "held" and row.state == "running"
-            last = {"state": "held" if held else row.state, "counts": sums.counts(), "at": row.closed_at or row.opened_at, "arrival": row.arrival, "reason": row.reason}
+            last = {
+                "state": "held" if held else row.state,
+                "counts": sums.counts(),
+                "at": row.closed_at or row.opened_at,
+                "arrival": row.arrival,
+                "reason": row.reason,
+            }
         due = self._schedule.next(name) if self._schedule else None
         return {
             "feed": name,
@@ -112,9 +132,16 @@ class Desk:
         """What waits for a person, with the verb that decides it."""
         verbs = {"held": "release|refuse", "stopped": "resume", "paused": "resume"}
         return [
-            {name.partition(":")[0]: name.partition(":")[2], "state": stand.state, "reason": stand.reason, "since": stand.since, "verb": verbs[stand.state]}
+            {**self._whose(name), "state": stand.state, "reason": stand.reason, "since": stand.since, "verb": verbs[stand.state]}
             for name, stand in sorted(self._city.standing.waiting().items())
         ]
+
+    def _whose(self, route: str) -> dict[str, str]:
+        """The feed or share that a person decides about: an item's load leg belongs to its feeds, the offers of a share to the share."""
+        kind, _, name = route.partition(":")
+        if kind == "load":
+            return {"feed": next((f.name for f in self._city.config.feeds.values() if f.item.code == name), name)}
+        return {"share": name} if kind == "offer" else {kind: name}
 
     async def reconcile(self, repair: bool = False) -> dict[str, Any]:
         """Prove the promise again; with `repair`, send again what no inbox knows and prove once more."""
@@ -124,6 +151,7 @@ class Desk:
             if repair:
                 await city.recall_configs()
                 done = await reconciler.repair(city.resend)
+                done["offered"] = sum([await share.offers.restore() for share in city.shares.values()])
                 await (city.settle_down(self._load_troubled) if self._engine else city.load_what_waits())
                 proof: Proof = await reconciler.prove()
                 answer = proof.as_json() | {"repaired": done}
@@ -196,7 +224,7 @@ class Desk:
                 raise Misconfigured(f"feed {name} is not held, so there is nothing to {verb}", hint="`run_hub.py status` shows what waits for a decision")
             _needs(because)
             await self._decide_run(name, verb, because)
-        return await self._turn(key, verb, state, because)
+        return await self._turn(key, verb, because, f"load:{self._city.feeds[name].feed.item.code}")
 
     async def _decide_run(self, feed: str, verb: str, because: str) -> None:
         change = {"released": True} if verb == "release" else {"state": "refusing", "reason": because}
@@ -214,21 +242,26 @@ class Desk:
         """`pause` or `resume` a share."""
         if name not in self._city.shares:
             raise Misconfigured(f"there is no share {name!r}", hint=_nearest(name, self._city.shares))
-        key = f"share:{name}"
-        return await self._turn(key, verb, self._city.standing.of(key).state, because)
+        return await self._turn(f"share:{name}", verb, because, f"offer:{name}")
 
-    async def _turn(self, key: str, verb: str, state: str, because: str) -> dict[str, str]:
+    async def _turn(self, key: str, verb: str, because: str, also: str) -> dict[str, str]:
+        """`also` is the leg behind: what stopped it is resumed with the feed or share that it belongs to."""
+        before = self._city.standing.of(key).state
         if verb == "pause":
             _needs(because)
             await self._city.standing.set(key, "paused", because)
+            await self._city.ledger.note("pause", key, because=because)
         elif verb in ("resume", "release", "refuse"):
             _needs(because)
-            await self._city.standing.clear(key, verb, because)
+            for route in (key, also):
+                if route == key or self._city.standing.of(route).state != "idle":
+                    await self._city.standing.clear(route, verb, because)
         elif verb != "collect":
             raise Misconfigured(f"{verb!r} is no verb here", hint="pause, resume, release, refuse, collect")
         if self._engine:
             self._engine.nudge(key)
-        return {"name": key, "before": state, "now": self._city.standing.of(key).state}
+            self._engine.nudge(also)
+        return {"name": key, "before": before, "now": self._city.standing.of(key).state}
 
     async def queue(self, name: str = "", verb: str = "list", because: str = "") -> Any:
         """`list` all queues, `peek` into one (headers only), or `purge` one (its batches stay in landing and can be sent again)."""
@@ -258,7 +291,10 @@ class Desk:
             raise Misconfigured(f"there is no share {share!r}", hint=_nearest(share, self._city.shares))
         if not dry_run:
             _needs(because)
-        return await self._city.shares[share].offers.replay(deliveries, dry_run=dry_run, because=because)
+        done = await self._city.shares[share].offers.replay(deliveries, dry_run=dry_run, because=because)
+        if not dry_run:
+            await self._city.ledger.note("share_replayed", share, deliveries=done["deliveries"], because=because)
+        return done
 
 
 def _needs(because: str) -> None:

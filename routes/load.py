@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from hub.contracts.batch import Batch, Header
+from hub.contracts.blocking import to_its_end
 from hub.contracts.broker import Broker, Delivered
 from hub.contracts.errors import Misconfigured, Rejected
 from hub.contracts.item import Item
@@ -38,7 +39,15 @@ class LoadRoute:
     """Loads one item: one at a time, in order. Decoding the next batch runs while the store writes the last."""
 
     def __init__(
-        self, item: Item, store: Store, broker: Broker, ledger: Ledger, keys: KeyRing, claims: Landing, observer: Observer, whole: Callable[[Header], Awaitable[Batch]]
+        self,
+        item: Item,
+        store: Store,
+        broker: Broker,
+        ledger: Ledger,
+        keys: KeyRing,
+        claims: Landing,
+        observer: Observer,
+        whole: Callable[[Header], Awaitable[Batch]],
     ) -> None:
         self.item = item
         self._store = store
@@ -83,12 +92,8 @@ class LoadRoute:
 
     async def _next(self, messages: AsyncGenerator[Delivered, None]) -> _Ready | None:
         delivered = await anext(messages)
-        future = asyncio.get_running_loop().run_in_executor(self._executor, self._decode, delivered)
         try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+            return await to_its_end(self._executor, self._decode, delivered)
         except Rejected as error:
             self._observer.tell("unreadable", self.item.code, reason=error.message, hint=error.hint)
             header = await self._ledger.in_flight_as(delivered.message.id)
@@ -128,12 +133,7 @@ class LoadRoute:
         except Rejected as error:
             cause = f"batch {one.batch.header.batch_id} of {self.item.code} can be read neither from its queue nor from landing: {error.message}"
             raise Misconfigured(cause, hint="restore the landed object from a backup, then resume") from error
-        future = asyncio.get_running_loop().run_in_executor(self._executor, match, batch.frame, self.item, self._keys)
-        try:
-            frame, subjects = await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        frame, subjects = await to_its_end(self._executor, match, batch.frame, self.item, self._keys)
         return _Ready(one.delivered, batch.with_frame(frame), subjects)
 
     async def close(self) -> None:

@@ -220,5 +220,7 @@ def _try(feed: Feed, test: FeedTest, config: Path) -> dict[str, Any]:
         rejected[error.code] += 1
     found = {"passed": passed, "filtered": filtered, "rejected": dict(rejected), "warned": dict(warned)}
     wanted = {"passed": test.passed, "filtered": test.filtered, "rejected": dict(test.rejected), "warned": dict(test.warned)}
-    odd = [f"{key}: expected {want}, found {found[key]}" for key, want in wanted.items() if want is not None and want != found[key] and (key != "warned" or want)]
+    odd = [
+        f"{key}: expected {want}, found {found[key]}" for key, want in wanted.items() if want is not None and want != found[key] and (key != "warned" or want)
+    ]
     return {"feed": test.feed, "given": test.given, "passed": not odd, "differences": odd, "found": found}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import polars as pl
 from sqlalchemy import Row, func, select
 
 from hub.contracts.batch import LINE, ORDINAL, Batch, Header, Origin
+from hub.contracts.blocking import to_its_end
 from hub.contracts.errors import Misconfigured, Rejected
 from hub.contracts.source import Source
 from hub.landing import Landing
@@ -91,9 +91,4 @@ async def _header(city: City, batch_id: str, rows: Sequence[Mapping[str, Any]]) 
 
 
 async def _landed(executor: ThreadPoolExecutor, landing: Landing, content: bytes) -> str:
-    future = asyncio.get_running_loop().run_in_executor(executor, landing.put, content)
-    try:
-        return (await asyncio.shield(future)).digest
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise
+    return (await to_its_end(executor, landing.put, content)).digest

@@ -11,6 +11,7 @@ from hub.contracts.broker import Message
 from hub.contracts.errors import Misconfigured
 from hub.deliveries import Part
 
+PARCEL = 500  # records in one hand-over, at most
 RECORDS = 5_000  # record ids in one message, about 180 KB
 _CONTENT_TYPE = "application/json"
 

@@ -14,7 +14,7 @@ from hub.contracts.share import Share
 from hub.contracts.store import Store
 from hub.deliveries import Deliveries
 from hub.failpoints import failpoint
-from routes.references import Reference, references, share_queue
+from routes.references import PARCEL, Reference, references, share_queue
 
 _DEAD_AT_ONCE = 10_000
 
@@ -63,6 +63,25 @@ class ShareRoute:
                 self._observer.tell("offered", name, item=item.code, seq=entry.seq, records=len(ids))
                 after, offered = entry.seq, offered + len(ids)
         return offered
+
+    async def restore(self) -> int:
+        """Publish again the references that are offered, not finished and in no queue; how many. Safe to repeat: finished parts are left out."""
+        depth = await self._broker.depth(self.queue)
+        if depth.ready + depth.unacked or not (await self._deliveries.summary(self.share.name))["waiting"]:
+            return 0
+        return sum([await self._restore(self._item(code)) for code in self.share.items])
+
+    async def _restore(self, item: Item) -> int:
+        store, name, after, published = self._stores[item.store], self.share.name, 0, 0
+        last = await self._deliveries.cursor(name, item.code)
+        while after < last and (entries := await store.journal(item.code, after)):
+            after = entries[0].seq
+            for reference in references(name, item.code, after, entries[0].rows[RECORD_ID].to_list()):
+                stands = await self._deliveries.progress(name, reference.message_id)
+                if not all(part.number in stands and stands[part.number].done for part, _ in reference.parts(PARCEL)):
+                    await self._broker.publish(self.queue, reference.to_message())
+                    published += 1
+        return published
 
     def _item(self, code: str) -> Item:
         if code not in self._items:

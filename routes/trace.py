@@ -142,4 +142,3 @@ def _lookups(item: Item, wanted: str) -> list[dict[str, str]]:
     keys = {name for part in item.natural_key for name in part}
     named = [f for f in item.fields if f.name in keys or any(role.startswith("subject.") and role != "subject.name" for role in f.roles) or f.name == "doc_no"]
     return [{f.name: wanted} for f in named if f.kind in ("text", "long")]
-

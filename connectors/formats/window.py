@@ -53,9 +53,7 @@ class Known:
     seen: Recognised
 
 
-def windows(
-    stream: BinaryIO, cut: Cut, *, start: int, line: int, rows: int, size: int, recognise: Recognise = lambda raw: None
-) -> Iterator[Window | Known]:
+def windows(stream: BinaryIO, cut: Cut, *, start: int, line: int, rows: int, size: int, recognise: Recognise = lambda raw: None) -> Iterator[Window | Known]:
     """Windows of at most `rows` lines and about `size` bytes, or of one record where that is longer. Raises `Rejected` F002, F003."""
     stream.seek(start)
     buffer = _Buffer(stream)

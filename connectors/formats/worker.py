@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from hub.contracts.blocking import to_its_end
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ class Worker:
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call and wait for it."""
-        return await self.end(self.start(work, *args, **kwargs))
+        return await to_its_end(self._pool, work, *args, **kwargs)
 
     def close(self) -> None:
         """Take no more calls; running ones end by themselves."""

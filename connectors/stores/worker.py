@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from hub.contracts.blocking import to_its_end
 
 T = TypeVar("T")
 
 
 class Worker:
-    """A thread of its own. A cancelled caller still waits for its call, because a thread cannot be cancelled."""
+    """A thread of its own."""
 
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def do(self, call: Callable[[], T]) -> T:
         """Run a blocking call in the thread."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, call)
-        cancelled: asyncio.CancelledError | None = None
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            future.exception()
-            raise cancelled
-        return future.result()
+        return await to_its_end(self._executor, call)
 
     def close(self) -> None:
         """End the thread once its last call is done."""

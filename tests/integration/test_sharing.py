@@ -97,6 +97,21 @@ async def test_offering_again_offers_nothing_new(city: SharingCity) -> None:
     assert (await city.broker.depth(share_queue(SHARE.name))).ready == 1
 
 
+async def test_references_of_a_lost_queue_are_offered_again_without_sending_twice(city: SharingCity) -> None:
+    outlet = MemoryOutlet()
+    await city.changed(range(3))
+    await city.shared(outlet)
+    await city.changed(range(10, 15))
+    await city.offers().drain()
+    await city.broker.purge(share_queue(SHARE.name))
+
+    restored, again = await city.offers().restore(), await city.offers().restore()
+    await city.shared(outlet)
+
+    assert (restored, again) == (1, 0)
+    assert [(p.sequence, p.records.height) for p in outlet.parcels.values()] == [(1, 3), (2, 5)]
+
+
 async def test_everything_withheld_is_counted_by_reason(city: SharingCity) -> None:
     outlet = MemoryOutlet()
     await city.changed([1, 2, 3])

@@ -164,6 +164,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "ignored": "quarantined rows were set as not needed",
     "purged": "a queue was emptied",
     "config_refused": "a changed configuration was not taken",
+    "pause": "a feed or share was paused",
+    "share_replayed": "finished deliveries of a share were offered again by order",
     "resume": "a feed or share goes on",
     "release": "a held run may pass its limits",
     "refuse": "a held run was refused",
