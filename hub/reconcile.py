@@ -159,13 +159,17 @@ class Reconciler:
 
 
 class _Places:
-    """Which (batch, ordinal) may be found in a store: a lookup over the ledger's fates."""
+    """Which (batch, ordinal) may be found in a store: the ledger's fates as one array, and where in it each batch begins."""
 
     def __init__(self, rows: Sequence[Row[Any]]) -> None:
-        self._rows = {row.batch_id: row for row in rows}
-        self._created = 0
-        for row in rows:
-            self._created += json.loads(row.load_counts).get("inserted", 0)
+        self._created: int = sum(json.loads(row.load_counts).get("inserted", 0) for row in rows)
+        self._written = np.concatenate([np.isin(unpack(row.load_fates, row.rows), _WRITTEN) for row in rows])
+        ends = np.cumsum([row.rows for row in rows])
+        self._scattered = {row.batch_id: row for row in rows if row.reenters}
+        self._batches = pl.DataFrame(
+            {"batch_id": [row.batch_id for row in rows], "first": [row.first for row in rows], "rows": [row.rows for row in rows], "end": ends},
+            schema={"batch_id": pl.String, "first": pl.Int64, "rows": pl.Int64, "end": pl.Int64},
+        )
 
     def created(self) -> int:
         """Records that batches inserted."""
@@ -173,25 +177,20 @@ class _Places:
 
     def strangers(self, chunk: pl.DataFrame) -> pl.DataFrame:
         """Rows that no batch accounts for."""
-        parts = [self._unaccounted(key[0], part) for key, part in chunk.partition_by("batch_id", as_dict=True).items()]
-        return pl.concat(parts) if parts else chunk
-
-    def _unaccounted(self, batch_id: object, part: pl.DataFrame) -> pl.DataFrame:
-        row = self._rows.get(str(batch_id))
-        if row is None:
-            return part
-        fates = unpack(row.load_fates, row.rows)
-        places = _positions(row, part["ordinal"].to_numpy())
-        inside = (places >= 0) & (places < row.rows)
+        known = chunk.join(self._batches, on="batch_id", how="left", maintain_order="left")
+        places = (known["ordinal"] - known["first"]).fill_null(-1).to_numpy().copy()
+        for batch_id, row in self._scattered.items():
+            mine = (known["batch_id"] == batch_id).to_numpy()
+            places[mine] = _positions(row, known["ordinal"].to_numpy()[mine])
+        rows, end = known["rows"].fill_null(0).to_numpy(), known["end"].fill_null(0).to_numpy()
+        inside = (places >= 0) & (places < rows)
         fine = np.zeros(len(places), bool)
-        fine[inside] = np.isin(fates[places[inside]], _WRITTEN)
-        return part.filter(pl.Series(~fine))
+        fine[inside] = self._written[(end - rows + places)[inside]]
+        return chunk.filter(pl.Series(~fine))
 
 
 def _positions(row: Row[Any], ordinals: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Places of ordinals in a batch's fates; out of range for strangers."""
-    if not row.reenters:
-        return np.asarray(ordinals - row.first, np.int64)
+    """Places of ordinals in the fates of a batch of corrected rows; -1 for strangers."""
     listed = np.asarray(json.loads(row.ordinals), np.int64)
     places = np.searchsorted(listed, ordinals)
     known = (places < len(listed)) & (listed[np.minimum(places, len(listed) - 1)] == ordinals)
