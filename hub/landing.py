@@ -194,7 +194,7 @@ class _Chunks(io.RawIOBase):
         return zstandard.ZstdDecompressor().decompress(self._keys.open(sealed, _about(self._number, chunk)), max_output_size=self._chunk)
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and hasattr(self, "_file"):  # the interpreter closes what never came to be, too
             self._file.close()
         super().close()
 

@@ -58,7 +58,7 @@ sources:
 feeds:
   penalty:
     item: A0030-F06-01
-    read: {from: drop, files: "*.csv", ready: {marker: .ok}, csv: {encoding: gb18030}}
+    read: {from: drop, files: "*.csv", ready: {marker: .ok}, csv: {encoding: gb18030}, max_size: 100000000000}
 """,
 }
 
