@@ -18,9 +18,8 @@ from transforms.columns import each, emptied, repaired
 from transforms.days import days_written
 from transforms.expression import compile_expression
 from transforms.identifiers import FULL_WIDTH, HALF_WIDTH, plain
+from transforms.nothing import EMPTY_DATES, NULL_WORDS
 
-NULL_WORDS = ("\\N", "NULL", "null", "Null", "None", "NONE", "none", "无", "暂无", "/", "-", "--", "—", "——", "[]号", "〔〕号", "不详", "空", "N/A", "n/a")
-EMPTY_DATES = (date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1))
 FIRST_DAY = date(1800, 1, 1)
 
 _NOTHING = ["", *NULL_WORDS]

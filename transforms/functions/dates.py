@@ -10,9 +10,9 @@ import polars as pl
 
 from transforms.functions.reading import Reader, in_turn
 from transforms.functions.spelling import half, halfwidth, missing
+from transforms.nothing import EMPTY_DATES
 from transforms.signature import Cell, Date, DateOutcome, Day, Given, Number, Outcome, Text, Time, Unsuitable, function
 
-EMPTY_DATES = (date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1))  # what spreadsheets and databases make of nothing
 OPEN_WORDS = ("长期", "永久", "长期有效", "无固定期限", "无期限")
 _FIRST = date(1000, 1, 1)
 _ZERO = r"^0000[-./年]?00[-./月]?00日?(?:\s+[0:.]+)?$"

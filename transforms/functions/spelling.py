@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import polars as pl
 
 from transforms.functions.reading import by_column, filled, matching
+from transforms.nothing import NULL_WORDS
 from transforms.signature import Text, Unsuitable, function
 
-NULL_WORDS = ("\\N", "NULL", "null", "Null", "None", "无", "暂无", "/", "-", "--", "—", "——", "[]号", "〔〕号", "不详", "空", "")
+_NOTHING = ("", *NULL_WORDS)
 _WIDE = [chr(c) for c in range(0xFF01, 0xFF5F)] + ["\u3000"]
 _NARROW = [chr(c - 0xFEE0) for c in range(0xFF01, 0xFF5F)] + [" "]
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]"
@@ -40,7 +41,7 @@ def _named(texts: pl.Series) -> pl.Series:
 
 def missing(value: pl.Expr) -> pl.Expr:
     """Whether a text is null, blank or a null word."""
-    return value.is_null() | value.str.strip_chars().is_in(NULL_WORDS)
+    return value.is_null() | value.str.strip_chars().is_in(_NOTHING)
 
 
 @function(
@@ -105,7 +106,7 @@ def lower(value: Text) -> Text:
 )
 def null_words(value: Text, *words: str) -> Text:
     """Null where the whole text, trimmed, is a null word."""
-    return pl.when(~value.str.strip_chars().is_in([*NULL_WORDS, *words])).then(value)
+    return pl.when(~value.str.strip_chars().is_in([*_NOTHING, *words])).then(value)
 
 
 @function(
