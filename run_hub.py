@@ -153,7 +153,7 @@ def run(
     config: ConfigOption = EXAMPLE_CITY,
     home: HomeOption = HOME,
     once: Annotated[bool, typer.Option("--once", help="Read each feed once, deliver what is due, and end.")] = False,
-    batch_rows: Annotated[int | None, typer.Option(help="Most rows in one batch; 25,000 by default.", min=100, max=50_000)] = None,
+    batch_rows: Annotated[int | None, typer.Option(help="Most rows in one batch; 32,000 by default.", min=100, max=50_000)] = None,
     listen: Annotated[str, typer.Option(help="Address of the console; the configuration's by default.")] = "",
 ) -> None:
     """Keep the hub running, or let it work once (exit 1 when something is held or stopped)."""

@@ -23,7 +23,7 @@ from connectors.formats.worker import Worker
 from hub.contracts.batch import Batch, Fate, Header, Origin, Receipt
 from hub.contracts.errors import HubError, Rejected
 from hub.contracts.share import Parcel
-from hub.contracts.source import Arrival, Intake, Recognise
+from hub.contracts.source import Arrival, Intake, Recognise, Recognised
 
 
 class MemorySource:
@@ -125,7 +125,7 @@ class MemoryIntake:
         """Nothing is recognised: every row is seen."""
         return lambda raw: None
 
-    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, same_as: str = "") -> Header:
+    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, seen: Recognised | None = None) -> Header:
         """Header of one batch, with an id that depends on place and bytes alone."""
         parts = f"{arrival.feed}|{arrival.number}|{first}|{arrival.generation}|".encode() + raw
         origin = Origin(arrival.landed, arrival.name, start, end, line)

@@ -127,14 +127,17 @@ class FeedIntake:
         """Pieces of this arrival that equal a batch of the feed's last arrivals."""
 
         def look(raw: bytes) -> Recognised | None:
-            stored = self._stored.get(self._content(found.cut, hashlib.sha256(raw).hexdigest())) if self._stored else None
-            return Recognised(*stored) if stored else None
+            if not self._stored:
+                return None
+            digest = hashlib.sha256(raw).hexdigest()
+            stored = self._stored.get(self._content(found.cut, digest))
+            return Recognised(*stored, digest) if stored else None
 
         return look
 
-    def header(self, found: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, same_as: str = "") -> Header:
+    def header(self, found: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, seen: Recognised | None = None) -> Header:
         """Header of one batch; the id is a keyed hash over (feed, arrival, first ordinal, raw bytes, generation)."""
-        digest = hashlib.sha256(raw).hexdigest()
+        digest, same_as = (seen.digest, seen.batch_id) if seen is not None else (hashlib.sha256(raw).hexdigest(), "")
         content = self._content(found.cut, digest)
         parts = (self.feed, str(found.number), str(first), digest, str(found.generation))
         origin = Origin(found.landed, found.name, start, end, line)

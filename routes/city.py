@@ -48,7 +48,7 @@ from routes.share import ShareRoute
 from transforms.intake import FeedPlan
 
 ZONE = ZoneInfo("Asia/Shanghai")
-BATCH_ROWS = 25_000
+BATCH_ROWS = 32_000
 _JOURNAL_LOOK_S = 0.5
 _SETTLE_LOOK_S = 0.02
 _EMPTY_LOOKS = 50

@@ -14,7 +14,7 @@ from connectors.formats.cut import CsvFormat, Cut, examine
 from connectors.formats.window import Known, Mask, Window, lines_between, read_exactly, window_of, windows
 from hub.contracts.batch import LINE, ORDINAL, RAW, REFUSED_SCHEMA, UNREAD_SCHEMA, none_filtered, none_refused
 from hub.contracts.errors import Rejected
-from hub.contracts.source import Recognise
+from hub.contracts.source import Recognise, Recognised
 
 ROWS = 50_000
 BYTES = 16 << 20
@@ -26,7 +26,7 @@ __all__ = ["Block", "CsvFormat", "CsvReader", "Cut"]
 class Block:
     """Rows of bytes `start` to `end` of a file: `rows` ordinals from `first`, each in `frame`, `refused` or `filtered`.
 
-    One that is `same_as` an earlier batch holds nothing but its ordinals.
+    One that was `seen` in an earlier batch holds nothing but its ordinals.
 
     `frame` has ORDINAL, LINE and a text column per title; `refused` follows REFUSED_SCHEMA with code R100; `filtered` holds ordinals.
     """
@@ -41,7 +41,7 @@ class Block:
     first: int
     rows: int
     raw: bytes
-    same_as: str = ""
+    seen: Recognised | None = None
 
 
 class CsvReader:
@@ -117,7 +117,7 @@ def _known(window: Known, first: int) -> Block:
     rows = window.seen.rows
     frame = pl.DataFrame({ORDINAL: pl.int_range(first, first + rows, dtype=pl.Int64, eager=True)})
     end, next_line = window.start + len(window.raw), window.line + window.lines
-    return Block(frame, none_refused(), none_filtered(), window.start, end, window.line, next_line, first, rows, window.raw, window.seen.batch_id)
+    return Block(frame, none_refused(), none_filtered(), window.start, end, window.line, next_line, first, rows, window.raw, window.seen)
 
 
 def _block(window: Window, kept: _Kept, cut: Cut, first: int) -> Block:

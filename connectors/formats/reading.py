@@ -73,7 +73,7 @@ class ArrivalReader:
 
     def _batch(self, arrival: Arrival, block: Block) -> Batch:
         place = {"first": block.first, "rows": block.rows, "start": block.start, "end": block.end, "line": block.line}
-        header = self._intake.header(arrival, **place, raw=block.raw, same_as=block.same_as)
+        header = self._intake.header(arrival, **place, raw=block.raw, seen=block.seen)
         return Batch(header, block.frame, block.refused, block.filtered)
 
     def _examine(self, landed: str, size: int | None) -> Cut:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select
 
 from connectors.stores.inbox import find_receipt, head_of, keep_receipt
 from connectors.stores.session import Session
@@ -41,17 +41,17 @@ def remember(session: Session, header: Header, record_ids: pl.Series, receipt: R
         return
     forget(session, header)
     checked = receipt.seq if receipt.seq is not None else head_of(session, header.item)
-    mine = {"feed": header.feed, "arrival": header.arrival, "root": header.batch_id}
-    session.run(insert(CONTENT), pl.DataFrame([{"batch_id": header.batch_id, "checked": checked} | mine]))
-    session.run(insert(CONTENT_KEYS), pl.DataFrame([mine | {"record_ids": prefixes(record_ids).tobytes()}]))
+    named = {"batch_id": header.batch_id, "feed": header.feed, "arrival": header.arrival, "root": header.batch_id, "checked": checked}
+    session.run(insert(CONTENT), pl.DataFrame([named]))
+    session.run(insert(CONTENT_KEYS), pl.DataFrame([{"root": header.batch_id, "record_ids": prefixes(record_ids).tobytes()}]))
 
 
 def forget(session: Session, header: Header) -> None:
     """Drop the contents of older arrivals, once at the beginning of each."""
     if header.first:
         return
-    for table in (CONTENT, CONTENT_KEYS):
-        session.run(delete(table).where(table.c.feed == header.feed, table.c.arrival < header.arrival - _ARRIVALS))
+    session.run(delete(CONTENT).where(CONTENT.c.feed == header.feed, CONTENT.c.arrival < header.arrival - _ARRIVALS))
+    session.run(delete(CONTENT_KEYS).where(CONTENT_KEYS.c.root.not_in(select(CONTENT.c.root))))
 
 
 class Recogniser:
@@ -70,21 +70,21 @@ class Recogniser:
             if known.is_empty():
                 return None
             root, checked = known.row(0)
-            if self._touched(session, item.code, root, checked):
+            head = head_of(session, item.code)
+            if head > checked and self._touched(session, item.code, root, checked, head):
                 return None
             receipt = Receipt(header.batch_id, np.full(header.rows, Fate.UNCHANGED, np.uint8))
             keep_receipt(session, header, receipt, clock())
             mine = {"batch_id": header.batch_id, "feed": header.feed, "arrival": header.arrival, "root": root}
-            session.run(insert(CONTENT), pl.DataFrame([mine | {"checked": head_of(session, item.code)}]))
-            session.run(update(CONTENT_KEYS).where(CONTENT_KEYS.c.root == root).values(arrival=header.arrival))
+            session.run(insert(CONTENT), pl.DataFrame([mine | {"checked": head}]))
             forget(session, header)
             return receipt
 
-    def _touched(self, session: Session, item: str, root: str, checked: int) -> bool:
+    def _touched(self, session: Session, item: str, root: str, checked: int, head: int) -> bool:
         """True where one of the batch's records may have been changed or withdrawn since."""
         entries = session.fetch(select(JOURNAL.c.seq, JOURNAL.c.counts).where(JOURNAL.c.item == item, JOURNAL.c.seq > checked))
         changing = [seq for seq, counts in entries.iter_rows() if json.loads(counts).keys() - {"insert"}]
-        if entries.height != head_of(session, item) - checked or len(changing) > _ENTRIES:
+        if entries.height != head - checked or len(changing) > _ENTRIES:
             return True
         if not changing:
             return False

@@ -183,8 +183,6 @@ CONTENT_KEYS = Table(
     "content_keys",
     _OWN,
     Column("root", _ID, primary_key=True),
-    Column("feed", Text, nullable=False),
-    Column("arrival", BigInteger, nullable=False),
     Column("record_ids", LargeBinary, nullable=False),
 )
 OWN_TABLES = tuple(_OWN.sorted_tables)

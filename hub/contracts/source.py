@@ -45,6 +45,7 @@ class Recognised:
 
     batch_id: str
     rows: int
+    digest: str  # sha256 hex of its bytes
 
 
 Recognise = Callable[[bytes], Recognised | None]
@@ -66,7 +67,7 @@ class Intake(Protocol):
     async def keep_cut(self, arrival: Arrival, cut: dict[str, Any]) -> Arrival:
         """Record how this arrival is cut (JSON-able), before its first batch is offered."""
 
-    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, same_as: str = "") -> Header:
+    def header(self, arrival: Arrival, *, first: int, rows: int, start: int, end: int, line: int, raw: bytes, seen: Recognised | None = None) -> Header:
         """Header of one batch; its id is a keyed hash over feed, arrival, first ordinal, raw bytes and generation."""
 
     def recognise(self, arrival: Arrival) -> Recognise:
