@@ -1,7 +1,7 @@
 """Both ends of the hub without an outside world: what the tests use, and the page to read before writing a connector.
 
 A source asks its `Intake` to land and number what it got, yields batches, and forgets a document only after its last batch was settled.
-A sink returns when a batch is durable. An outlet returns evidence that the other side has it. Each raises the three errors and no other.
+An outlet returns evidence that the other side has it. Each raises the three errors and no other.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from connectors.formats.csv import ROWS, CsvFormat, CsvReader
 from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker
-from hub.contracts.batch import Batch, Fate, Header, Origin, Receipt
+from hub.contracts.batch import Batch, Header, Origin
 from hub.contracts.errors import HubError, Rejected
 from hub.contracts.share import Parcel
 from hub.contracts.source import Arrival, Intake, Recognise, Recognised
@@ -148,22 +146,6 @@ class MemoryIntake:
     def _keep(self, arrival: Arrival) -> Arrival:
         self.arrivals[arrival.number] = arrival
         return arrival
-
-
-class MemorySink:
-    """Keeps batches; one that was seen before changes nothing."""
-
-    def __init__(self) -> None:
-        self.batches: dict[str, Batch] = {}
-
-    async def deliver(self, batch: Batch) -> Receipt:
-        """Keep the batch; every row counts as inserted."""
-        seen = batch.header.batch_id in self.batches
-        self.batches.setdefault(batch.header.batch_id, batch)
-        return Receipt(batch.header.batch_id, np.full(len(batch), Fate.INSERTED, np.uint8), seen=seen)
-
-    async def close(self) -> None:
-        """Nothing is held open."""
 
 
 class MemoryOutlet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -81,7 +81,7 @@ class Ledger:
             connection.execute(update(batch).where(where).values(values))
             if header.reenters:
                 _mark_reentered(connection, header)
-            _close_when_done(connection, header, self.now())
+            close_run(connection, header.item, header.arrival, header.generation, self.now())
 
         await self.state.write(work)
 
@@ -187,7 +187,7 @@ class Ledger:
                 connection.execute(insert(quarantine).on_conflict_do_nothing(), aside)
             where = (batch.c.batch_id == header.batch_id) & batch.c.applied_at.is_(None)
             connection.execute(update(batch).where(where).values(values))
-            _close_when_done(connection, header, self.now())
+            close_run(connection, header.item, header.arrival, header.generation, self.now())
 
         await self.state.write(work)
 
@@ -284,13 +284,8 @@ def _mark_reentered(connection: Connection, header: Header) -> None:
     connection.execute(update(quarantine).where(where).values(state="reentered"))
 
 
-def _close_when_done(connection: Connection, header: Header, now: str) -> None:
-    """A run closes when everything was read, nothing is in flight and the equation holds; it cannot close otherwise."""
-    close_run(connection, header.item, header.arrival, header.generation, now)
-
-
 def close_run(connection: Connection, item: str, number: int, generation: int, now: str) -> None:
-    """Close the run of an arrival if it is done; a run whose equation does not hold is held for a person to look at."""
+    """Close a run of which everything was read and nothing is in flight. One whose equation does not hold cannot close: it is held for a person."""
     where = (run.c.item == item) & (run.c.arrival == number) & (run.c.generation == generation) & (run.c.state == "loading")
     if connection.execute(select(func.count()).select_from(run).where(where)).scalar_one() == 0:
         return
@@ -303,8 +298,3 @@ def close_run(connection: Connection, item: str, number: int, generation: int, n
     else:
         reason = "the equation does not hold: run `run_hub.py reconcile`"
         connection.execute(update(run).where(where).values(state="held", reason=reason))
-
-
-def words(fates: Iterable[int]) -> list[str]:
-    """Fate words of fate numbers."""
-    return [Fate(number).word for number in fates]

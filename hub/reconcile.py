@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection, Row, func, select
 
-from hub.contracts.batch import RECORD_ID, Batch, Fate, Header
-from hub.contracts.errors import HubError, Rejected
+from hub.contracts.batch import RECORD_ID, Fate, Header
+from hub.contracts.errors import HubError
 from hub.contracts.item import Item
 from hub.contracts.store import Store
 from hub.landing import Landing
@@ -226,11 +226,3 @@ def _inbox(proof: Proof, row: Row[Any], receipt: Mapping[str, int] | None) -> No
         proof.differ("inbox", **place, cause="the ledger says that the store has this batch, and its inbox does not know it")
     elif dict(receipt) != json.loads(row.load_counts):
         proof.differ("inbox", **place, cause="the store's inbox has other counts than the ledger")
-
-
-async def recut(landed: Callable[[Header, dict[str, Any]], Awaitable[Batch]], header: Header, cut: dict[str, Any]) -> Batch:
-    """The batch again from landing; its id must come out the same. Raises `Rejected` where landing no longer gives the same bytes."""
-    again = await landed(header, cut)
-    if again.header.batch_id != header.batch_id:
-        raise Rejected(f"landing gives other bytes for batch {header.batch_id}", hint="restore the landed object from a backup", code="F009")
-    return again

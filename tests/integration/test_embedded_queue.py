@@ -119,6 +119,7 @@ async def test_the_directory_is_free_again_after_closing(broker: EmbeddedBroker,
     again = EmbeddedBroker(tmp_path / "queue", ballast=0)
 
     await again.declare(QUEUE)
+    assert (await again.depth(QUEUE)).ready == 0
     await again.close()
 
 
