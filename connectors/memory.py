@@ -15,13 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from connectors.formats.csv import ROWS, CsvFormat, CsvReader
+from connectors.formats.csv import ROWS
+from connectors.formats.forms import Expected, FileFormat, Forms
 from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker
 from hub.contracts.batch import Batch, Header, Origin
-from hub.contracts.errors import HubError, Rejected
+from hub.contracts.errors import HubError, Rejected, Unavailable
 from hub.contracts.share import Parcel
-from hub.contracts.source import Arrival, Intake, Recognise, Recognised
+from hub.contracts.source import Arrival, Finding, Intake, Landed, Recognise, Recognised
 
 
 class MemorySource:
@@ -33,7 +34,7 @@ class MemorySource:
         self.fails: HubError | None = None
         self._intake = intake
         self._worker = Worker("memory")
-        self._reader = ArrivalReader(CsvReader(CsvFormat(), known), intake, self._worker, batch_rows)
+        self._reader = ArrivalReader(Forms(FileFormat(), Expected("", "", known)), intake, self._worker, batch_rows)
         self._arrived = asyncio.Event()
 
     def add(self, name: str, content: bytes) -> None:
@@ -79,9 +80,46 @@ class MemorySource:
         """Nothing here becomes ready by waiting."""
         return None
 
+    async def probe(self) -> AsyncGenerator[Finding, None]:
+        """Whether the other side is there, and what it has."""
+        if self.fails is not None:
+            yield Finding("reach", fine=False, said=self.fails.message, hint=self.fails.hint)
+            return
+        yield Finding("reach", fine=True, said="it is in memory")
+        yield Finding("sample", fine=True, said=f"{len(self.documents)} documents wait")
+
+    async def sample(self, rows: int) -> tuple[str, bytes]:
+        """The oldest document as it is."""
+        if not self.documents:
+            raise Unavailable("no document waits", hint="send one")
+        return self.documents[0]
+
     async def close(self) -> None:
         """Let the threads go."""
         self._worker.close()
+
+
+class MemoryWriter:
+    """A `LandingWriter` into a dictionary."""
+
+    def __init__(self, landed: dict[str, bytes]) -> None:
+        self._landed = landed
+        self._pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> None:
+        """Take some more bytes."""
+        self._pieces.append(bytes(piece))
+
+    def commit(self) -> Landed:
+        """Keep them under their digest."""
+        body = b"".join(self._pieces)
+        digest = hashlib.sha256(body).hexdigest()
+        self._landed[digest] = body
+        return Landed(digest, len(body))
+
+    def abort(self) -> None:
+        """Forget them."""
+        self._pieces.clear()
 
 
 class MemoryIntake:
@@ -93,13 +131,40 @@ class MemoryIntake:
         self.landed: dict[str, bytes] = {}
         self.arrivals: dict[int, Arrival] = {}
         self.reasons: dict[int, Rejected] = {}
+        self.notes: dict[str, Any] = {}
 
-    async def receive(self, name: str, content: Path | bytes) -> Arrival:
+    async def receive(self, name: str, content: Path | bytes | Landed, *, cursor: Any = None, evidence: Any = None) -> Arrival:
         """Keep the bytes and number them; what is being read keeps its number, the latest settled content is a duplicate."""
-        body = content if isinstance(content, bytes) else content.read_bytes()
-        digest = hashlib.sha256(body).hexdigest()
-        self.landed[digest] = body
-        return self.numbered(name, digest, len(body))
+        if cursor is not None:
+            self.notes["cursor"] = cursor
+        if not isinstance(content, Landed):
+            writer = self.writer()
+            writer.write(content if isinstance(content, bytes) else content.read_bytes())
+            content = writer.commit()
+        found = self.numbered(name, content.digest, content.size)
+        return found if evidence is None else self._keep(replace(found, evidence=evidence))
+
+    async def waiting(self) -> list[Arrival]:
+        """Arrivals that are neither finished nor refused."""
+        return [a for a in self.arrivals.values() if not a.finished and a.number not in self.reasons]
+
+    def writer(self) -> MemoryWriter:
+        """A new object in memory."""
+        return MemoryWriter(self.landed)
+
+    async def recall(self, key: str) -> Any:
+        """A note."""
+        return self.notes.get(key)
+
+    async def recall_all(self, prefix: str) -> dict[str, Any]:
+        """Every note whose key starts so."""
+        return {key: value for key, value in self.notes.items() if key.startswith(prefix)}
+
+    async def remember(self, key: str, value: Any) -> None:
+        """Keep a note; None deletes it."""
+        self.notes.pop(key, None)
+        if value is not None:
+            self.notes[key] = value
 
     def numbered(self, name: str, digest: str, size: int) -> Arrival:
         """The arrival of landed bytes: its old number, a duplicate, or a new one."""

@@ -10,20 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from hub.contracts.batch import Header, Origin
 from hub.contracts.blocking import to_its_end
 from hub.contracts.errors import Rejected
-from hub.contracts.source import Arrival, Recognise, Recognised
+from hub.contracts.source import Arrival, Landed, LandingWriter, Recognise, Recognised
 from hub.failpoints import failpoint
 from hub.landing import Landing
 from hub.ledger import Ledger, close_run, wholly_stored
-from hub.tables import arrival, batch, run
+from hub.tables import arrival, batch, feed_note, run
 
-_PLACES = frozenset(("start", "line", "tail", "size", "matched", "basis"))  # where a cut lies, not how it reads
+_PLACES = frozenset(("start", "line", "tail", "size", "matched", "basis", "plain", "found"))  # where a cut lies, not how it reads
 _MAKE = "1"  # raise it when transforms make other rows of the same bytes
+_CURSOR = "cursor"
 _READING, _FINISHED, _REFUSED, _REFUSING = "reading", "finished", "refused", "refusing"
 
 
@@ -42,27 +43,77 @@ class FeedIntake:
         self._recalls = recalls  # False where the same bytes may mean something else another day
         self._stored: dict[str, tuple[str, int]] = {}
 
-    async def receive(self, name: str, content: Path | bytes) -> Arrival:
+    async def receive(self, name: str, content: Path | bytes | Landed, *, cursor: Any = None, evidence: Any = None) -> Arrival:
         """Land the bytes and number them; a claimed file that is offered again gets its old number."""
-        landed = await to_its_end(self._executor, self._landing.put, content)
+        landed = content if isinstance(content, Landed) else await to_its_end(self._executor, self._landing.put, content)
         failpoint("intake.landed")
         key = self._ledger.keys.hash_text(f"{self.feed}\x1f{name}")
         sealed = self._ledger.seal_text(name)
-        found = await self._ledger.state.write(lambda c: self._number(c, name, key, sealed, landed.digest, landed.size))
+        about = json.dumps(evidence, ensure_ascii=False) if evidence is not None else "null"
+
+        def work(connection: Connection) -> Arrival:
+            if cursor is not None:
+                self._write_note(connection, _CURSOR, cursor)
+            return self._number(connection, name, key, sealed, landed, about)
+
+        found = await self._ledger.state.write(work)
         failpoint("intake.numbered")
-        self._stored = await self._ledger.state.read(lambda c: wholly_stored(c, self.feed)) if self._recalls else {}
+        await self._look_back()
         if found.duplicate:
             await self._ledger.note("duplicate", self.feed, arrival=found.number, read=0)
         return found
 
-    def _number(self, connection: Connection, name: str, key: str, sealed: str, digest: str, size: int) -> Arrival:
+    async def _look_back(self) -> None:
+        self._stored = await self._ledger.state.read(lambda c: wholly_stored(c, self.feed)) if self._recalls else {}
+
+    async def waiting(self) -> list[Arrival]:
+        """Arrivals that are neither finished nor refused, oldest first; those that a person is refusing are refused now."""
+        await self._look_back()
+        return await self._ledger.state.write(self._waiting)
+
+    def _waiting(self, connection: Connection) -> list[Arrival]:
+        mine = select(arrival).where(arrival.c.feed == self.feed, arrival.c.state.in_((_READING, _REFUSING))).order_by(arrival.c.number)
+        found = []
+        for row in connection.execute(mine).all():
+            if row.state == _REFUSING:
+                self._refuse(connection, row)
+            else:
+                found.append(self._arrival(connection, row, self._ledger.open_text(row.name)))
+        return found
+
+    def writer(self) -> LandingWriter:
+        """A new object in landing."""
+        return self._landing.writer()
+
+    async def recall(self, key: str) -> Any:
+        """A note of this feed."""
+        return (await self.recall_all(key)).get(key)
+
+    async def recall_all(self, prefix: str) -> dict[str, Any]:
+        """Every note of this feed whose key starts so."""
+        query = select(feed_note.c.key, feed_note.c.value).where(feed_note.c.feed == self.feed, feed_note.c.key.startswith(prefix, autoescape=True))
+        return {row.key: json.loads(self._ledger.open_text(row.value)) for row in await self._ledger.state.read(lambda c: c.execute(query).all())}
+
+    async def remember(self, key: str, value: Any) -> None:
+        """Keep a note of this feed; None deletes it."""
+        await self._ledger.state.write(lambda c: self._write_note(c, key, value))
+
+    def _write_note(self, connection: Connection, key: str, value: Any) -> None:
+        if value is None:
+            connection.execute(delete(feed_note).where(feed_note.c.feed == self.feed, feed_note.c.key == key))
+            return
+        text = self._ledger.seal_text(json.dumps(value, ensure_ascii=False))
+        row = {"feed": self.feed, "key": key, "value": text, "at": self._ledger.now()}
+        statement = insert(feed_note).values(row)
+        connection.execute(statement.on_conflict_do_update(index_elements=["feed", "key"], set_={"value": text, "at": row["at"]}))
+
+    def _number(self, connection: Connection, name: str, key: str, sealed: str, landed: Landed, evidence: str) -> Arrival:
+        digest = landed.digest
         mine = select(arrival).where(arrival.c.feed == self.feed).order_by(arrival.c.number.desc())
         same = connection.execute(mine.where(arrival.c.landed == digest)).all()
         for row in same:
             if row.state == _REFUSING and row.name_key == key:
-                connection.execute(_at(row.number, self.item).values(state=_REFUSED))
-                closed = {"state": "failed", "reason": row.reason, "closed_at": self._ledger.now()}
-                connection.execute(update(run).where(run.c.item == self.item, run.c.arrival == row.number, run.c.state != "succeeded").values(closed))
+                self._refuse(connection, row)
                 return replace(self._arrival(connection, row, name), refused=True)
             if row.state == _READING:
                 return replace(self._arrival(connection, row, name), duplicate=row.name_key != key)
@@ -71,16 +122,23 @@ class FeedIntake:
         latest = connection.execute(mine.where(arrival.c.state == _FINISHED).limit(1)).first()
         if latest is not None and latest.landed == digest:
             return replace(self._arrival(connection, latest, name), duplicate=True)
-        return self._new(connection, name, key, sealed, digest, size)
+        return self._new(connection, name, key, sealed, landed, evidence)
 
-    def _new(self, connection: Connection, name: str, key: str, sealed: str, digest: str, size: int) -> Arrival:
+    def _refuse(self, connection: Connection, row: Row[Any]) -> None:
+        """What a person decided becomes so."""
+        connection.execute(_at(row.number, self.item).values(state=_REFUSED))
+        closed = {"state": "failed", "reason": row.reason, "closed_at": self._ledger.now()}
+        connection.execute(update(run).where(run.c.item == self.item, run.c.arrival == row.number, run.c.state != "succeeded").values(closed))
+
+    def _new(self, connection: Connection, name: str, key: str, sealed: str, landed: Landed, evidence: str) -> Arrival:
         highest = connection.execute(select(func.max(arrival.c.number)).where(arrival.c.item == self.item)).scalar()
         number, now = (highest or 0) + 1, self._ledger.now()
-        row = {"item": self.item, "number": number, "feed": self.feed, "name": sealed, "name_key": key, "landed": digest, "size": size, "first_seen": now}
-        connection.execute(insert(arrival).values(row | {"state": _READING}))
+        row = {"item": self.item, "number": number, "feed": self.feed, "name": sealed, "name_key": key, "first_seen": now}
+        row |= {"landed": landed.digest, "size": landed.size, "state": _READING, "evidence": evidence}
+        connection.execute(insert(arrival).values(row))
         opened = {"feed": self.feed, "item": self.item, "arrival": number, "generation": 0, "config": self._config(), "opened_at": now}
         connection.execute(insert(run).values(opened | {"state": "running"}))
-        return Arrival(self.feed, self.item, number, name, digest, size)
+        return Arrival(self.feed, self.item, number, name, landed.digest, landed.size, evidence=json.loads(evidence))
 
     def _arrival(self, connection: Connection, row: Row[Any], name: str) -> Arrival:
         """An arrival with how far it is settled."""
@@ -103,6 +161,7 @@ class FeedIntake:
             refused=row.state in (_REFUSED, _REFUSING),
             reason=row.reason,
             cut=cut,
+            evidence=json.loads(row.evidence),
         )
 
     def open(self, landed: str) -> BinaryIO:

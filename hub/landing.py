@@ -15,7 +15,6 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,6 +22,7 @@ import zstandard
 
 from hub.contracts.errors import Rejected, Unavailable
 from hub.contracts.keys import KeyRing
+from hub.contracts.source import Landed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -34,14 +34,6 @@ _LENGTH = struct.Struct(">Q")
 _TRAILER = _LENGTH.size + len(MAGIC)
 _INDEX_MAX = 64 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """An object in landing: sha256 hex of the plain bytes, and how many they are."""
-
-    digest: str
-    size: int
 
 
 class Landing:
@@ -59,14 +51,18 @@ class Landing:
 
         Raises `Unavailable` when the disk is full or fails (nothing is left behind), `Rejected` for a path that is no regular file.
         """
-        part = self._root / f"{os.urandom(8).hex()}.part"
         with _disk(self._root), _plain(content) as source:
+            writer = self.writer()
             try:
-                landed = self._write(source, part)
-                self._keep(part, landed.digest)
+                while piece := source.read(CHUNK):
+                    writer.write(piece)
+                return writer.commit()
             finally:
-                part.unlink(missing_ok=True)
-        return landed
+                writer.abort()
+
+    def writer(self) -> Writing:
+        """A new object, written piece by piece."""
+        return Writing(self._root, self._keys)
 
     def open(self, digest: str) -> BinaryIO:
         """The plain bytes as a seekable stream that holds one chunk in memory. Raises `Rejected` when the object is missing or altered."""
@@ -102,34 +98,72 @@ class Landing:
     def _path(self, digest: str) -> Path:
         if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
             raise Rejected("not the name of a landed object", hint="a name is 64 lower-case hex digits")
-        return self._root / digest[:2] / digest
+        return _place(self._root, digest)
 
-    def _write(self, source: BinaryIO, part: Path) -> Landed:
-        lengths: list[int] = []
-        sha, size, number = hashlib.sha256(), 0, os.urandom(_ID)
-        compressor = zstandard.ZstdCompressor(level=1)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(MAGIC + number)
-            while piece := source.read(CHUNK):
-                sha.update(piece)
-                sealed = self._keys.seal(compressor.compress(piece), _about(number, len(lengths)))
-                lengths.append(len(sealed))
-                size += len(piece)
-                out.write(sealed)
-            index = json.dumps({"size": size, "chunk": CHUNK, "lengths": lengths, "sha256": sha.hexdigest()}).encode()
-            sealed = self._keys.seal(index, _about(number, -1))
+
+class Writing:
+    """An object on its way into landing; `commit` or `abort` ends it. Blocking. Raises `Unavailable` when the disk is full or fails."""
+
+    def __init__(self, root: Path, keys: KeyRing) -> None:
+        self._root = root
+        self._keys = keys
+        self._part = root / f"{os.urandom(8).hex()}.part"
+        self._number = os.urandom(_ID)
+        self._sha = hashlib.sha256()
+        self._size = 0
+        self._lengths: list[int] = []
+        self._waiting = bytearray()
+        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._out: BinaryIO | None = None
+
+    def write(self, piece: bytes) -> None:
+        """Take some more bytes; they are sealed in chunks of 2 MiB."""
+        self._waiting += piece
+        while len(self._waiting) >= CHUNK:
+            chunk = bytes(self._waiting[:CHUNK])
+            del self._waiting[:CHUNK]
+            self._seal(chunk)
+
+    def commit(self) -> Landed:
+        """Make everything durable under its digest; the same content twice is kept once."""
+        if self._waiting:
+            self._seal(bytes(self._waiting))
+            self._waiting.clear()
+        with _disk(self._root):
+            out, digest = self._opened(), self._sha.hexdigest()
+            index = json.dumps({"size": self._size, "chunk": CHUNK, "lengths": self._lengths, "sha256": digest}).encode()
+            sealed = self._keys.seal(index, _about(self._number, -1))
             out.write(sealed + _LENGTH.pack(len(sealed)) + MAGIC)
             out.flush()
             os.fsync(out.fileno())
-        return Landed(sha.hexdigest(), size)
+            out.close()
+            path = _place(self._root, digest)
+            if not path.parent.exists():
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                _sync(self._root)
+            self._part.replace(path)  # the same bytes, and an altered object is healed
+            _sync(path.parent)
+        return Landed(digest, self._size)
 
-    def _keep(self, part: Path, digest: str) -> None:
-        path = self._path(digest)
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            _sync(self._root)
-        part.replace(path)  # the same bytes, and an altered object is healed
-        _sync(path.parent)
+    def abort(self) -> None:
+        """Forget what was written; does nothing after `commit`."""
+        if self._out is not None:
+            self._out.close()
+        self._part.unlink(missing_ok=True)
+
+    def _opened(self) -> BinaryIO:
+        if self._out is None:
+            self._out = open(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")  # noqa: SIM115  closed by commit or abort
+            self._out.write(MAGIC + self._number)
+        return self._out
+
+    def _seal(self, chunk: bytes) -> None:
+        with _disk(self._root):
+            sealed = self._keys.seal(self._compressor.compress(chunk), _about(self._number, len(self._lengths)))
+            self._opened().write(sealed)
+        self._sha.update(chunk)
+        self._size += len(chunk)
+        self._lengths.append(len(sealed))
 
 
 class _Chunks(io.RawIOBase):
@@ -197,6 +231,10 @@ class _Chunks(io.RawIOBase):
         if not self.closed and hasattr(self, "_file"):  # the interpreter closes what never came to be, too
             self._file.close()
         super().close()
+
+
+def _place(root: Path, digest: str) -> Path:
+    return root / digest[:2] / digest
 
 
 def _about(number: bytes, chunk: int) -> bytes:

@@ -22,6 +22,7 @@ arrival = Table(
     Column("generation", Integer, nullable=False, default=0),
     Column("released", Boolean, nullable=False, default=False),
     Column("cut", Text, nullable=False, default="{}"),
+    Column("evidence", Text, nullable=False, default="null"),
     Column("code", String(8), nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("first_seen", String(32), nullable=False),
@@ -107,6 +108,15 @@ feed_state = Table(
     Column("state", String(12), nullable=False),  # idle, held, stopped, paused
     Column("reason", Text, nullable=False, default=""),
     Column("since", String(32), nullable=False),
+)
+
+feed_note = Table(
+    "feed_note",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("key", String(400), primary_key=True),
+    Column("value", Text, nullable=False),  # sealed JSON: where a pull goes on, what is still to be put away on a server
+    Column("at", String(32), nullable=False),
 )
 
 config_version = Table(

@@ -12,7 +12,7 @@ from hub.contracts.batch import ORDINAL, Batch, Header
 from hub.contracts.broker import Message
 from hub.contracts.errors import Rejected
 from hub.contracts.keys import KeyRing
-from hub.landing import Landed
+from hub.contracts.source import Landed
 
 LIMIT = 4 * 1024 * 1024
 _LARGEST = 256 * 1024 * 1024

@@ -69,8 +69,8 @@ def read(feed: Feed, path: Path, *, rows: int = _BLOCK_ROWS) -> Iterator[tuple[B
 
 
 def _options(feed: Feed) -> CsvFormat:
-    options: CsvFormat = getattr(feed.read, "csv")  # noqa: B009  the model of the feed's own kind of source
-    return options
+    options: CsvFormat | None = getattr(feed.read, "csv", None)  # the model of the feed's own kind of source
+    return options or CsvFormat()
 
 
 def _hub(loaded: Loaded) -> HubConfig:

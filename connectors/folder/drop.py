@@ -98,6 +98,24 @@ class Drop:
         """Seconds until a file that lies there may be complete, None when there is none."""
         return min((max(0.0, f.waits) for f in self._scan()), default=None)
 
+    def look(self) -> list[Found]:
+        """What lies there, without creating or remembering anything. Raises `Misconfigured` for a folder that may not be used."""
+        with on_disk(self.root):
+            if not self.root.is_dir():
+                raise Misconfigured(f"folder {self.root} does not exist", hint="it is created when the hub first runs; or create it for the agency now")
+            if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+                raise Misconfigured(f"folder {self.root} may not be read and written", hint="the hub's user needs both, and the right to rename in it")
+            seen = dict(self._seen)
+            try:
+                return self._scan()
+            finally:
+                self._seen = seen
+
+    def peek(self, found: Found, most: int) -> tuple[str, bytes]:
+        """Name and first bytes of a file, which stays where it is."""
+        with on_disk(self.root), open(os.open(self.root / found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
+            return names.shown(found.path), stream.read(most)
+
     def claim(self, found: Found) -> Claim | None:
         """Take a file and what goes with it; None when it has gone or is another by now."""
         with on_disk(self.root):

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from connectors.formats.csv import CsvFormat
+from connectors.formats.forms import FileFormat
 from hub.contracts.endpoint import Duration, EndpointConfig
 
 
@@ -44,10 +44,9 @@ class Ready(EndpointConfig):
         return self.marker or self.manifest
 
 
-class FolderRead(EndpointConfig):
+class FolderRead(FileFormat):
     """The files of one feed in a folder."""
 
     files: Annotated[str, AfterValidator(_pattern)] = Field(default="*.csv", description="Which file names are meant; letter case does not count.")
     ready: Ready = Field(default_factory=lambda: Ready(quiet=timedelta(seconds=10)), description="When a file is complete.")
-    csv: CsvFormat = Field(default_factory=CsvFormat, description="How the text is written; found by itself where it is left out.")
     max_size: int = Field(default=2 << 30, gt=0, description="Bytes; a larger file is refused unread.")

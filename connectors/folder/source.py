@@ -13,12 +13,13 @@ from typing import Any
 from connectors.folder.drop import DONE, PROCESSING, REFUSED, Claim, Drop, Found
 from connectors.folder.settings import FolderConfig, FolderRead
 from connectors.folder.watch import RESCAN, Watch
-from connectors.formats.csv import ROWS, CsvReader
+from connectors.formats.csv import ROWS
+from connectors.formats.forms import Expected, Forms
 from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker
 from hub.contracts.batch import Batch, Header
-from hub.contracts.errors import Rejected
-from hub.contracts.source import Arrival, Intake
+from hub.contracts.errors import Misconfigured, Rejected, Unavailable
+from hub.contracts.source import SAMPLE_BYTES, Arrival, Finding, Intake
 
 
 class FolderSource:
@@ -48,7 +49,7 @@ class FolderSource:
         self._clock = clock
         self._drop = Drop(home / config.path, feed, read, clock)
         self._worker = Worker(f"folder-{feed}")
-        self._reader = ArrivalReader(CsvReader(read.csv, known), intake, self._worker, batch_rows)
+        self._reader = ArrivalReader(Forms(read, Expected(item, feed.partition(".")[0], known)), intake, self._worker, batch_rows)
         self._watch = Watch(self._drop.root, (PROCESSING, DONE, REFUSED), rescan)
 
     @property
@@ -99,6 +100,24 @@ class FolderSource:
     async def next_ready(self) -> float | None:
         """Seconds until a file that lies there may be complete."""
         return await self._worker.do(self._drop.next_ready)
+
+    async def probe(self) -> AsyncGenerator[Finding, None]:
+        """Whether the folder is there and may be used, and what waits in it; nothing is taken or created."""
+        try:
+            waiting = await self._worker.do(self._drop.look)
+        except (Misconfigured, Unavailable) as error:
+            yield Finding("reach", fine=False, said=error.message, hint=error.hint)
+            return
+        yield Finding("reach", fine=True, said=f"{self._drop.root} can be read and written")
+        said = f"{len(waiting)} files wait, {sum(f.waits <= 0 for f in waiting)} of them complete"
+        yield Finding("sample", fine=True, said=said, hint="" if waiting else f"send a file called like {self._read.files}")
+
+    async def sample(self, rows: int) -> tuple[str, bytes]:
+        """The oldest file that lies there, complete or not."""
+        waiting = sorted(await self._worker.do(self._drop.look), key=lambda f: (f.waits > 0, f.look[2], f.path))
+        if not waiting:
+            raise Unavailable("no file waits", hint=f"send a file called like {self._read.files}")
+        return await self._worker.do(self._drop.peek, waiting[0], SAMPLE_BYTES)
 
     async def close(self) -> None:
         """Stop listening and let the threads go."""

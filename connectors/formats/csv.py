@@ -124,12 +124,15 @@ def _block(window: Window, kept: _Kept, cut: Cut, first: int) -> Block:
     filled = kept.filled
     ordinals = first + np.cumsum(filled) - 1
     good = filled & kept.whole & ~kept.filtered
-    frame = _parse(window, good, cut).with_columns(
-        pl.Series(ORDINAL, ordinals[good], dtype=pl.Int64), pl.Series(LINE, window.line + window.layout.lines[good], dtype=pl.Int64)
-    )
+    frame = _parse(window, good, cut)
+    lines = pl.Series(LINE, window.line + window.layout.lines[good], dtype=pl.Int64)
+    if cut.placed:
+        lines = frame.get_column(frame.columns[0]).cast(pl.Int64, strict=False).fill_null(lines).alias(LINE)
+        frame = frame.drop(frame.columns[0])
+    frame = frame.with_columns(pl.Series(ORDINAL, ordinals[good], dtype=pl.Int64), lines)
     frame = frame.select(ORDINAL, LINE, pl.exclude(ORDINAL, LINE))
     filtered = pl.Series(ORDINAL, ordinals[kept.filtered], dtype=pl.Int64)
-    headings = _headings(frame, cut)
+    headings = _headings(frame, cut) if not cut.placed else filtered.clear()
     if headings.len():
         filtered = filtered.append(headings).sort()
         frame = frame.filter(~pl.col(ORDINAL).is_in(headings.implode()))
@@ -195,8 +198,12 @@ def _refused(window: Window, bad: Mask, ordinals: records.Offsets, cut: Cut) -> 
     line, cells = pl.col("line").cast(pl.String), pl.col("cells").cast(pl.String)
     texts = [window.text[begin:end].decode() for begin, end in zip(layout.starts[bad].tolist(), layout.ends[bad].tolist(), strict=True)]
     rows = pl.DataFrame({ORDINAL: ordinals[bad], "line": window.line + layout.lines[bad], "cells": layout.cells[bad], "open": open_end[bad], RAW: texts})
+    if cut.placed:
+        rows = _in_document(rows)
     reason = (
-        pl.when(pl.col("cells") == records.STRAY)
+        pl.when(pl.lit(cut.placed))
+        .then(pl.format("第 {} 行不能分成列 · row {} of the document cannot be read as cells", line, line))
+        .when(pl.col("cells") == records.STRAY)
         .then(pl.format("第 {} 行引号位置不对 · line {}: a quotation mark inside a cell or never closed", line, line))
         .when(pl.col("open") & (pl.col("cells") < len(cut.titles)))
         .then(pl.format("第 {} 行不完整，文件在此中断 · line {}: the file breaks off inside this line", line, line))
@@ -207,3 +214,12 @@ def _refused(window: Window, bad: Mask, ordinals: records.Offsets, cut: Cut) -> 
     return rows.select(ORDINAL, pl.lit("R100").alias("code"), pl.lit("").alias("field"), reason.alias("reason"), "line", RAW).cast(
         {ORDINAL: REFUSED_SCHEMA[ORDINAL]}
     )
+
+
+def _in_document(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of a plain form that are no cells, with the place in their document and the text as it stands there."""
+    place, quoted = pl.col(RAW).str.extract(r"^(\d{1,18})\x1f"), pl.col(RAW).str.replace(r"^\d{1,18}\x1f", "")
+    text = (
+        pl.when(quoted.str.starts_with('"')).then(quoted.str.strip_prefix('"').str.strip_suffix('"').str.replace_all('""', '"', literal=True)).otherwise(quoted)
+    )
+    return rows.with_columns(place.cast(pl.Int64).fill_null(pl.col("line")).alias("line"), text.alias(RAW))

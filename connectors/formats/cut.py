@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, BinaryIO, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -14,6 +14,7 @@ from connectors.formats.charset import Charset
 from hub.contracts.endpoint import EndpointConfig
 from hub.contracts.errors import Rejected
 from hub.contracts.headings import normalise_heading
+from hub.contracts.source import Landed
 
 DELIMITERS = (",", "\t", "|", "^", ";", "\x1b", "@|@", "||")
 BARE = ("|", "^", "\x1b", "@|@", "||")  # dialects that are usually written without quoting
@@ -59,7 +60,11 @@ class CsvFormat(EndpointConfig):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Evidence of how a file is cut. Rows begin at byte `start` (line `line`); from byte `tail` on only totals follow. `titles` are as written."""
+    """Evidence of how a file is cut. Rows begin at byte `start` (line `line`); from byte `tail` on only totals follow. `titles` are as written.
+
+    Where the document is no delimited text, `plain` is the digest of its plain form, which all places refer to, `form` what it is, `placed` says that
+    the first cell of each row is its place in the document, and `found` what else is known of it.
+    """
 
     encoding: str
     basis: str  # why this encoding
@@ -72,6 +77,10 @@ class Cut:
     line: int
     tail: int
     size: int
+    plain: str = ""
+    form: str = "csv"
+    placed: bool = False
+    found: dict[str, Any] = field(default_factory=dict)
 
     def to_wire(self) -> dict[str, Any]:
         """JSON-able evidence for the ledger."""
@@ -80,7 +89,7 @@ class Cut:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Inverse of `to_wire`."""
-        kept = {field.name: wire[field.name] for field in fields(cls)}
+        kept = {one.name: wire[one.name] for one in fields(cls) if one.name in wire}
         return cls(**{**kept, "titles": tuple(wire["titles"])})
 
     @property
@@ -104,6 +113,17 @@ class _Heading:
     titles: tuple[str, ...]
     start: int
     line: int
+
+
+def cut_of_plain(form: str, titles: Sequence[str], known: frozenset[str], plain: Landed, start: int, found: dict[str, Any]) -> Cut:
+    """How the plain form of a document is cut; its rows begin at byte `start`. Raises `Rejected` F006 where the item knows none of its headings."""
+    matched = len({name for name in map(normalise_heading, titles) if name in known})
+    if len(titles) > MAX_COLUMNS:
+        raise Rejected(f"{len(titles)} columns, more than {MAX_COLUMNS}", hint=TEMPLATE_HINT, code="F006")
+    if known and not matched:
+        raise Rejected("the document holds no heading that the item knows", hint=TEMPLATE_HINT, code="F006")
+    names = ("place", *titles)
+    return Cut("utf-8", "plain form", 0, "\x1f", True, names, matched, start, 2, plain.size, plain.size, plain.digest, form, placed=True, found=found)
 
 
 def examine(stream: BinaryIO, size: int, options: CsvFormat, known: frozenset[str]) -> Cut:

@@ -8,18 +8,24 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from connectors.formats.csv import Block, CsvReader, Cut
+from connectors.formats.csv import Block, Cut
+from connectors.formats.cut import cut_of_plain
+from connectors.formats.forms import Forms
+from connectors.formats.plain import Document, Former, Plain, Widened, heading_line
 from connectors.formats.worker import Worker
 from hub.contracts.batch import Batch, Header
 from hub.contracts.errors import Rejected
-from hub.contracts.source import Arrival, Intake
+from hub.contracts.source import Arrival, Intake, Landed
+
+_WIDENINGS = 3
 
 
 class ArrivalReader:
     """Reads arrivals of one feed from landing. `batch_rows` bounds the lines of a batch. Raises `Rejected` (F-codes) for a whole arrival."""
 
-    def __init__(self, reader: CsvReader, intake: Intake, worker: Worker, batch_rows: int) -> None:
-        self._reader = reader
+    def __init__(self, forms: Forms, intake: Intake, worker: Worker, batch_rows: int) -> None:
+        self._forms = forms
+        self._reader = forms.csv
         self._intake = intake
         self._worker = worker
         self._rows = batch_rows
@@ -27,11 +33,11 @@ class ArrivalReader:
 
     async def open(self, arrival: Arrival, rows: int | None = None) -> Arrival:
         """The arrival with its cut kept. `rows` is the sender's own count: another count refuses the arrival (F009) before anything of it is offered."""
-        cut = Cut.from_wire(arrival.cut) if arrival.cut else await self._worker.do(self._examine, arrival.landed, arrival.size)
-        self._cuts = {arrival.landed: cut}
+        cut = Cut.from_wire(arrival.cut) if arrival.cut else await self._worker.do(self._examine, arrival)
+        self._cuts = {cut.plain or arrival.landed: cut}
         if arrival.cut:
             return arrival
-        if rows is not None and (found := await self._worker.do(self._count, arrival.landed, cut)) != rows:
+        if rows is not None and (found := await self._worker.do(self._count, cut.plain or arrival.landed, cut)) != rows:
             raise Rejected(f"the manifest announces {rows} rows, the file has {found}", hint="ask the agency to send file and manifest again", code="F009")
         return await self._intake.keep_cut(arrival, cut.to_wire())
 
@@ -56,7 +62,7 @@ class ArrivalReader:
         """Batches of at least `rows` rows (or all there are) from the batch of `header` on, for testing limits before anything is published."""
         cut = self._cuts.get(header.origin.landed)
         if cut is None:
-            cut = await self._worker.do(self._examine, header.origin.landed, None)
+            raise Rejected(f"arrival {header.arrival} was not opened", hint="report this; nothing is lost")
         arrival = replace(_arrival(header), cut=cut.to_wire(), settled=header.first, resume_at=header.origin.start)
         async with aclosing(self.batches(arrival)) as batches:
             async for batch in batches:
@@ -73,12 +79,46 @@ class ArrivalReader:
 
     def _batch(self, arrival: Arrival, block: Block) -> Batch:
         place = {"first": block.first, "rows": block.rows, "start": block.start, "end": block.end, "line": block.line}
-        header = self._intake.header(arrival, **place, raw=block.raw, seen=block.seen)
+        landed = str(arrival.cut.get("plain") or arrival.landed)
+        header = self._intake.header(replace(arrival, landed=landed), **place, raw=block.raw, seen=block.seen)
         return Batch(header, block.frame, block.refused, block.filtered)
 
-    def _examine(self, landed: str, size: int | None) -> Cut:
-        with self._intake.open(landed) as stream:
-            return self._reader.examine(stream, stream.seek(0, 2) if size is None else size)
+    def _examine(self, arrival: Arrival) -> Cut:
+        with self._intake.open(arrival.landed) as stream:
+            document = Document(stream, arrival.size, arrival.name)
+            former = self._forms.former(document)
+            stream.seek(0)
+            return self._reader.examine(stream, arrival.size) if former is None else self._formed(former, document)
+
+    def _formed(self, former: Former, document: Document) -> Cut:
+        """Make the document's plain form and land it."""
+        titles: tuple[str, ...] = ()
+        for _ in range(_WIDENINGS):
+            try:
+                plain, landed = self._land(former, document, titles)
+            except Widened as wider:
+                titles = wider.titles
+                continue
+            if not plain.rows:
+                hint = "an empty delivery needs no file; otherwise ask the agency to send it again"
+                raise Rejected("the document has no data row", hint=hint, code="F005")
+            start = len(heading_line(plain.titles))
+            return cut_of_plain(plain.form, plain.titles, self._forms.known, landed, start, plain.evidence)
+        raise Rejected("the document's fields change from one reading to the next", hint="report this document", code="F001")
+
+    def _land(self, former: Former, document: Document, titles: tuple[str, ...]) -> tuple[Plain, Landed]:
+        document.stream.seek(0)
+        writer = self._intake.writer()
+        try:
+            pieces = former.convert(document, titles)
+            while True:
+                try:
+                    writer.write(next(pieces))
+                except StopIteration as ended:
+                    plain: Plain = ended.value
+                    return plain, writer.commit()
+        finally:
+            writer.abort()
 
     def _count(self, landed: str, cut: Cut) -> int:
         with self._intake.open(landed) as stream:
@@ -86,7 +126,7 @@ class ArrivalReader:
 
     def _begin(self, arrival: Arrival) -> tuple[BinaryIO, Iterator[Block]]:
         cut = Cut.from_wire(arrival.cut)
-        stream = self._intake.open(arrival.landed)
+        stream = self._intake.open(cut.plain or arrival.landed)
         start = arrival.resume_at if arrival.settled else cut.start
         line = self._reader.line_at(stream, cut, start)
         recognise = self._intake.recognise(arrival)
