@@ -99,7 +99,8 @@ class AgencyReader:
         kind, config, read = source
         when = When(part.when.cron, part.when.every, part.when.due) if part.when else None
         priority = item.priority.get(f"{self.code}.{name}", part.priority)
-        return Feed(f"{self.code}.{name}", self.code, item, kind, config, read, when, rules, checks, only, limits, priority)
+        snapshot = part.snapshot.after if part.snapshot else 0
+        return Feed(f"{self.code}.{name}", self.code, item, kind, config, read, when, rules, checks, only, limits, priority, snapshot)
 
     def _required(self, node: Node, path: str, *keys: str) -> None:
         """Report keys that are missing or empty."""

@@ -147,7 +147,7 @@ def _limits(main: HubFile | None) -> Limits:
     given = main.defaults.limits if main else None
     if given is None:
         return Limits()
-    return Limits(Limits().rejected if given.rejected is None else given.rejected, given.shrink)
+    return Limits(Limits().rejected if given.rejected is None else given.rejected, Limits().shrink if given.shrink is None else given.shrink)
 
 
 def _hub(version: str, main: HubFile, codes: Codes, world: World, found: list[Found]) -> HubConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from config.values import BrokerSetting, Cron, Day, DueTime, Every, Listen, Percent, StoreSetting, Texts
 from hub.contracts.endpoint import Duration
@@ -105,6 +105,16 @@ class WhenPart(Part):
     due: DueTime | None = Field(None, description="How long after the event records must be here: 7 workdays.")
 
 
+class SnapshotPart(Part):
+    """Each arrival is the whole: a record that is missing from it is gone, and is withdrawn."""
+
+    after: int = Field(1, ge=1, le=100, description="In how many arrivals on end a record must be missing.")
+
+
+def _snapshot(value: object) -> object:
+    return SnapshotPart(after=1) if value is True else None if value is False else value
+
+
 class FeedPart(Part):
     """One way an agency delivers one item. What it must have is asked for by the reader, so that one gap does not hide other errors."""
 
@@ -117,6 +127,9 @@ class FeedPart(Part):
     only: Expression | None = Field(None, description="Rows that do not fulfil it are filtered.")
     check: list[Expression | dict[str, str]] = Field(default_factory=list, max_length=200)
     limits: LimitsPart | None = None
+    snapshot: Annotated[SnapshotPart | None, BeforeValidator(_snapshot)] = Field(
+        None, description="true where each arrival names all records that there are; after: 3 waits for three arrivals before it withdraws."
+    )
     priority: int = 0
     because: str = ""
 

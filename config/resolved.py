@@ -36,10 +36,10 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Shares of records, 0 to 1, beyond which a run is held and asks; None is never."""
+    """Shares of records, 0 to 1, beyond which a run is held and asks; 1 is never."""
 
     rejected: float = 0.05
-    shrink: float | None = None
+    shrink: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Feed:
     only: Compiled | None = None
     limits: Limits = Limits()
     priority: int = 0
+    snapshot: int = 0  # after how many arrivals on end a missing record is withdrawn; 0 where an arrival is not the whole
 
 
 @dataclass(frozen=True)

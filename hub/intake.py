@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from hub.contracts.source import Arrival, Landed, LandingWriter, Recognise, Reco
 from hub.failpoints import failpoint
 from hub.landing import Landing
 from hub.ledger import Ledger, close_run, wholly_stored
+from hub.snapshots import having_keys, misses_pending
 from hub.tables import arrival, batch, feed_note, run
 
 _PLACES = frozenset(("start", "line", "tail", "size", "matched", "basis", "plain", "found"))  # where a cut lies, not how it reads
@@ -28,11 +29,25 @@ _CURSOR = "cursor"
 _READING, _FINISHED, _REFUSED, _REFUSING = "reading", "finished", "refused", "refusing"
 
 
+Closing = Callable[[Arrival], Awaitable[Callable[[Connection], None] | None]]
+"""What follows the last row of an arrival; answers with what is to be written in the transaction that finishes it."""
+
+
 class FeedIntake:
     """The `Intake` of one feed."""
 
     def __init__(
-        self, feed: str, item: str, config: Callable[[], str], ledger: Ledger, landing: Landing, executor: ThreadPoolExecutor, *, recalls: bool = True
+        self,
+        feed: str,
+        item: str,
+        config: Callable[[], str],
+        ledger: Ledger,
+        landing: Landing,
+        executor: ThreadPoolExecutor,
+        *,
+        recalls: bool = True,
+        snapshot: bool = False,
+        closing: Closing | None = None,
     ) -> None:
         self.feed = feed
         self.item = item
@@ -41,6 +56,8 @@ class FeedIntake:
         self._landing = landing
         self._executor = executor
         self._recalls = recalls  # False where the same bytes may mean something else another day
+        self._snapshot = snapshot
+        self._closing = closing
         self._stored: dict[str, tuple[str, int]] = {}
 
     async def receive(self, name: str, content: Path | bytes | Landed, *, cursor: Any = None, evidence: Any = None) -> Arrival:
@@ -64,7 +81,11 @@ class FeedIntake:
         return found
 
     async def _look_back(self) -> None:
-        self._stored = await self._ledger.state.read(lambda c: wholly_stored(c, self.feed)) if self._recalls else {}
+        def look(connection: Connection) -> dict[str, tuple[str, int]]:
+            stored = wholly_stored(connection, self.feed)
+            return having_keys(connection, self.feed, stored) if self._snapshot else stored
+
+        self._stored = await self._ledger.state.read(look) if self._recalls else {}
 
     async def waiting(self) -> list[Arrival]:
         """Arrivals that are neither finished nor refused, oldest first; those that a person is refusing are refused now."""
@@ -120,7 +141,8 @@ class FeedIntake:
             if row.state == _FINISHED and row.name_key == key:
                 return replace(self._arrival(connection, row, name), duplicate=True, finished=True)
         latest = connection.execute(mine.where(arrival.c.state == _FINISHED).limit(1)).first()
-        if latest is not None and latest.landed == digest:
+        counts_again = self._snapshot and misses_pending(connection, self.feed)
+        if latest is not None and latest.landed == digest and not counts_again:
             return replace(self._arrival(connection, latest, name), duplicate=True)
         return self._new(connection, name, key, sealed, landed, evidence)
 
@@ -143,7 +165,8 @@ class FeedIntake:
     def _arrival(self, connection: Connection, row: Row[Any], name: str) -> Arrival:
         """An arrival with how far it is settled."""
         mine = (batch.c.item == row.item) & (batch.c.arrival == row.number) & (batch.c.generation == row.generation)
-        done = select(func.max(batch.c.first + batch.c.rows), func.max(batch.c.end)).where(mine, batch.c.settled_at.is_not(None), batch.c.reenters == "")
+        read = (batch.c.settled_at.is_not(None), batch.c.reenters == "", batch.c.withdraws.is_(False))
+        done = select(func.max(batch.c.first + batch.c.rows), func.max(batch.c.end)).where(mine, *read)
         settled, resume_at = connection.execute(done).one()
         cut = json.loads(row.cut)
         return Arrival(
@@ -205,9 +228,12 @@ class FeedIntake:
         return Header(batch_id, self.feed, self.item, found.number, first, rows, version, origin, found.generation, content=content, same_as=same_as)
 
     async def finished(self, found: Arrival) -> None:
-        """Every row was offered and settled; the run closes as soon as nothing is in flight."""
+        """Every row was offered and settled: what a snapshot withdraws follows, and the run closes as soon as nothing is in flight. Raises `Held`."""
+        after = await self._closing(found) if self._closing is not None and not found.generation else None
 
         def work(connection: Connection) -> None:
+            if after is not None:
+                after(connection)
             connection.execute(_at(found.number, self.item).values(state=_FINISHED))
             mine = (run.c.item == self.item) & (run.c.arrival == found.number) & (run.c.generation == found.generation)
             connection.execute(update(run).where(mine, run.c.state.in_(("running", "held"))).values(state="loading"))

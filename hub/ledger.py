@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from hub.contracts.batch import FATE_WORDS, LINE, ORDINAL, RAW, Batch, Fate, Header, Origin, Receipt, Step
 from hub.contracts.keys import KeyRing
+from hub.snapshots import keep_keys
 from hub.state import State
 from hub.tables import arrival, batch, event, quarantine, run
 
@@ -79,6 +80,7 @@ class Ledger:
                 connection.execute(insert(quarantine).on_conflict_do_nothing(), aside)
             where = (batch.c.batch_id == header.batch_id) & batch.c.settled_at.is_(None)
             connection.execute(update(batch).where(where).values(values))
+            keep_keys(connection, header, step)
             if header.reenters:
                 _mark_reentered(connection, header)
             close_run(connection, header.item, header.arrival, header.generation, self.now())
@@ -211,6 +213,7 @@ class Ledger:
             ordinals,
             row.content,
             row.same_as,
+            row.withdraws,
         )
 
     async def totals(self, *, feed: str = "", item: str = "", arrival_number: int | None = None, generation: int | None = None) -> Totals:

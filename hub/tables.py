@@ -61,6 +61,7 @@ batch = Table(
     Column("ordinals", Text, nullable=False, default="[]"),  # only where it reenters another batch
     Column("content", String(32), nullable=False, default=""),
     Column("same_as", String(32), nullable=False, default=""),
+    Column("withdraws", Boolean, nullable=False, default=False),  # closes a snapshot: its rows are gone
     Column("landed", String(64), nullable=False),
     Column("name", Text, nullable=False),
     Column("start", BigInteger, nullable=False),
@@ -79,6 +80,28 @@ batch = Table(
     Index("batch_arrival", "item", "arrival", "generation"),
     Index("batch_feed_open", "feed", "settled_at"),
     Index("batch_in_flight", "applied_at"),
+)
+
+snapshot_keys = Table(
+    "snapshot_keys",
+    metadata,
+    Column("batch_id", String(32), primary_key=True),
+    Column("feed", String(64), nullable=False),
+    Column("arrival", Integer, nullable=False),
+    Column("ids", LargeBinary, nullable=False),  # 16 bytes a record
+    Column("unreadable", Integer, nullable=False),
+    Index("snapshot_arrival", "feed", "arrival"),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("arrival", Integer, nullable=False),  # the feed's last whole snapshot
+    Column("ids", LargeBinary, nullable=False),  # records that it, or one not long before, named: 16 bytes each, sorted
+    Column("misses", LargeBinary, nullable=False),  # zstandard: one byte a record, in how many snapshots on end it was missing
+    Column("missing", Integer, nullable=False),  # records with misses
+    Column("at", String(32), nullable=False),
 )
 
 quarantine = Table(

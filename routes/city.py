@@ -45,6 +45,7 @@ from routes.load import LoadRoute
 from routes.reentry import again_from_landing
 from routes.references import share_queue
 from routes.share import ShareRoute
+from routes.snapshot import SnapshotEnd
 from transforms.intake import FeedPlan
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -176,7 +177,18 @@ class City:
 
     def _feed(self, feed: Feed) -> FeedRoute:
         recalls = not any(rule.timed for rule in [*feed.rules.values(), *(c.compiled for c in feed.checks), *filter(None, [feed.only])])
-        intake = FeedIntake(feed.name, feed.item.code, lambda: self.config.version, self.ledger, self.landing, self.executor, recalls=recalls)
+        end = self._snapshot_end(feed, lambda: intake) if feed.snapshot else None
+        intake = FeedIntake(
+            feed.name,
+            feed.item.code,
+            lambda: self.config.version,
+            self.ledger,
+            self.landing,
+            self.executor,
+            recalls=recalls,
+            snapshot=bool(feed.snapshot),
+            closing=end,
+        )
         source = SOURCES[feed.kind].build(
             self.secrets.fill(feed.source_config),
             feed.read,
@@ -188,9 +200,25 @@ class City:
             batch_rows=self.batch_rows,
         )
         steps = CollectSteps(lambda version: self.plan(feed.name, version), self.clock, self.executor)
-        again = partial(again_from_landing, source, self.landing)
+        again = partial(again_from_landing, source, feed.item, self.landing)
         pipeline = collect_pipeline(feed.name, source, again, steps, self.sink, self.ledger, Limits(feed.limits.rejected), self.observer)
+        if end is not None:
+            end.carry = pipeline.carry
         return FeedRoute(feed, source, pipeline)
+
+    def _snapshot_end(self, feed: Feed, intake: Callable[[], FeedIntake]) -> SnapshotEnd:
+        return SnapshotEnd(
+            feed.name,
+            feed.item,
+            after=feed.snapshot,
+            shrink=feed.limits.shrink,
+            ledger=self.ledger,
+            landing=self.landing,
+            executor=self.executor,
+            observer=self.observer,
+            rows=self.batch_rows,
+            intake=intake,
+        )
 
     def plan(self, feed: str, version: str) -> FeedPlan:
         """The feed's plan under a configuration version; an older one is made again from what the state kept."""
@@ -198,7 +226,7 @@ class City:
         found = config.feeds.get(feed) if config is not None else None
         if found is None:
             raise Misconfigured(f"feed {feed} is not in configuration {version}", hint="load the configuration that the batch was opened with")
-        return FeedPlan(item=found.item, rules=found.rules, checks=found.checks, only=found.only, keys=self.keys)
+        return FeedPlan(item=found.item, rules=found.rules, checks=found.checks, only=found.only, keys=self.keys, snapshot=bool(found.snapshot))
 
     async def _keep_config(self, version: str, bundle: Mapping[str, bytes]) -> None:
         row = {"version": version, "at": self.ledger.now(), "bundle": zstandard.compress(json.dumps({k: v.decode() for k, v in bundle.items()}).encode())}
@@ -223,7 +251,7 @@ class City:
         if route is None:
             raise Misconfigured(f"feed {header.feed} is not configured any more", hint="bring it back to send its batches again")
         await self.recall_configs()
-        batch = await again_from_landing(route.source, self.landing, header, await self.ledger.cut_of(header))
+        batch = await again_from_landing(route.source, route.feed.item, self.landing, header, await self.ledger.cut_of(header))
         steps = CollectSteps(lambda version: self.plan(header.feed, version), self.clock, self.executor)
         return (await steps(batch)).passed
 

@@ -53,7 +53,7 @@ class CollectSteps:
 
     async def __call__(self, batch: Batch) -> Step:
         """What becomes of the batch under the configuration that it was opened with; one that is the same as an earlier batch is fine as it is."""
-        if batch.header.same_as:
+        if batch.header.same_as or batch.header.withdraws:
             return Step(batch)
         return await to_its_end(self._executor, self._prepare, batch)
 

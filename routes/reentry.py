@@ -15,10 +15,12 @@ from sqlalchemy import Row, func, select
 from hub.contracts.batch import LINE, ORDINAL, Batch, Header, Origin
 from hub.contracts.blocking import to_its_end
 from hub.contracts.errors import Misconfigured, Rejected
+from hub.contracts.item import Item
 from hub.contracts.source import Source
 from hub.landing import Landing
 from hub.tables import batch as batches
 from hub.tables import quarantine
+from routes.snapshot import closing_batch
 
 if TYPE_CHECKING:
     from routes.city import City
@@ -27,8 +29,11 @@ _LARGEST = 64 << 20
 _AT_ONCE = 10_000
 
 
-async def again_from_landing(source: Source, landing: Landing, header: Header, cut: dict[str, Any]) -> Batch:
-    """The very same batch again, with its rows: cut from the agency's bytes, or, for corrected rows, read as they were landed."""
+async def again_from_landing(source: Source, item: Item, landing: Landing, header: Header, cut: dict[str, Any]) -> Batch:
+    """The very same batch again, with its rows: cut from the agency's bytes, or, for corrected rows and the end of a snapshot, read as they were landed."""
+    if header.withdraws:
+        with landing.open(header.origin.landed) as stream:
+            return closing_batch(header, item, stream.read(_LARGEST))
     if not header.reenters:
         return await source.again(replace(header, same_as=""), cut)
     with landing.open(header.origin.landed) as stream:

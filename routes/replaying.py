@@ -30,13 +30,14 @@ async def replay_arrival(city: City, feed: str, number: int, because: str) -> di
     for header in first:
         if header.first not in done:
             asked = replace(header, generation=generation, config=city.config.version, content="", same_as="")
-            await route.pipeline.carry(await again_from_landing(route.source, city.landing, asked, await city.ledger.cut_of(header)))
+            await route.pipeline.carry(await again_from_landing(route.source, route.feed.item, city.landing, asked, await city.ledger.cut_of(header)))
     await city.state.write(lambda c: _read_to_the_end(c, route.feed.item.code, number, generation, city.ledger.now()))
     return {"feed": feed, "arrival": number, "generation": generation, "batches": len(first), "records": sum(header.rows for header in first)}
 
 
 async def _batches_of(city: City, feed: str, number: int, generation: int = 0) -> list[Header]:
     query = select(batch).where(batch.c.feed == feed, batch.c.arrival == number, batch.c.generation == generation, batch.c.reenters == "")
+    query = query.where(batch.c.withdraws.is_(False))  # what was gone when a snapshot came says nothing about how it is read
     rows = await city.state.read(lambda c: c.execute(query.order_by(batch.c.first)).all())
     return [city.ledger.header(row) for row in rows]
 

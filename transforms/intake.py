@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from hub.contracts.batch import OP, ORDINAL, RECORD_ID, REFUSED_SCHEMA, ROW_HASH, SOURCE_TIME, STATUS, Batch, Step
+from hub.contracts.batch import OP, ORDINAL, RECORD_ID, REFUSED_SCHEMA, ROW_HASH, SOURCE_TIME, STATUS, Batch, Keys, Step
 from hub.contracts.item import Field, Identifier, Item, Kind, Level
 from hub.contracts.keys import KeyRing
 from transforms import hashing
@@ -27,13 +27,17 @@ WITHDRAW = "D"
 
 @dataclass(frozen=True)
 class FeedPlan:
-    """What makes a feed's batches into an item's rows: rules by field, checks, a filter over typed fields (`only`), and the keys for hashes."""
+    """What makes a feed's batches into an item's rows: rules by field, checks, a filter over typed fields (`only`), and the keys for hashes.
+
+    `snapshot` says that each arrival names all records that there are, so that those it does not name are gone.
+    """
 
     item: Item
     keys: KeyRing = field(repr=False)
     rules: Mapping[str, Compiled] = field(default_factory=dict)
     checks: tuple[CheckRule, ...] = ()
     only: Compiled | None = None
+    snapshot: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,16 @@ def prepare(batch: Batch, plan: FeedPlan, *, now: datetime) -> Step:
         refused=pl.concat([batch.refused.select(list(REFUSED_SCHEMA)), refused]) if batch.refused.height else refused,
         filtered=pl.concat([batch.filtered, filtered]) if len(batch.filtered) else filtered,
         warned={**stage.warned, **fixed, **warned},
+        keys=_named(batch, frame, plan) if plan.snapshot else None,
     )
+
+
+def _named(batch: Batch, frame: pl.DataFrame, plan: FeedPlan) -> Keys:
+    """The records that the batch says are there, whatever the checks say of them; rows without a readable key are counted."""
+    there = frame.filter(pl.col(OP) != WITHDRAW)
+    ids = there.select(hashing.record_id(plan.item, plan.keys)).to_series()
+    said = ids.drop_nulls()
+    return Keys(b"".join(said.str.decode("hex").to_list()), len(ids) - len(said) + batch.refused.height)
 
 
 def mapped(batch: Batch, plan: FeedPlan, *, now: datetime) -> Mapped:

@@ -88,7 +88,7 @@ class Applying:
 
     def _plan(self) -> Plan:
         rows, fates = planning.one_row_per_record(self.batch.frame)
-        compared = planning.compare(rows, self._states(rows[RECORD_ID]))
+        compared = planning.compare(rows, self._states(rows[RECORD_ID]), self.batch.header)
         order = self._order(planning.undecided(compared))
         return planning.finish(compared, order, self.batch.header, self.item.priority, fates)
 

@@ -64,10 +64,15 @@ def _same() -> pl.Expr:
     return pl.col(KNOWN).is_not_null() & pl.when("_delete").then(withdrawn_already).otherwise(equal)
 
 
-def compare(rows: pl.DataFrame, states: pl.DataFrame) -> pl.DataFrame:
-    """Join rows with the store's `STATE_COLUMNS`; `FATE` is set where that is enough to decide, null where order decides."""
+def compare(rows: pl.DataFrame, states: pl.DataFrame, header: Header) -> pl.DataFrame:
+    """Join rows with the store's `STATE_COLUMNS`; `FATE` is set where that is enough to decide, null where order decides.
+
+    The end of a snapshot withdraws nothing that is not there.
+    """
     fate = (
-        pl.when(pl.col(KNOWN).is_null() & (pl.col("_delete") | (~pl.col("_unmatched") & (pl.col("_target") == WITHDRAWN))))
+        pl.when(pl.col(KNOWN).is_null() & pl.lit(header.withdraws))
+        .then(int(Fate.UNCHANGED))
+        .when(pl.col(KNOWN).is_null() & (pl.col("_delete") | (~pl.col("_unmatched") & (pl.col("_target") == WITHDRAWN))))
         .then(int(Fate.WITHDRAWN))
         .when(pl.col(KNOWN).is_null() & pl.col("_unmatched"))
         .then(int(Fate.UNMATCHED))
@@ -103,6 +108,8 @@ def _newer(header: Header, priority: Mapping[str, int]) -> pl.Expr:
 def _decide(differing: pl.DataFrame, order: pl.DataFrame, header: Header, priority: Mapping[str, int]) -> pl.DataFrame:
     """Fates of rows that say something else than the store, by the store's `ORDER_COLUMNS`."""
     newer = _newer(header, priority)
+    if header.withdraws:  # only what this feed wrote last
+        newer = newer & (pl.col("feed") == header.feed)
     fate = (
         pl.when(~newer)
         .then(int(Fate.SUPERSEDED))
@@ -133,7 +140,7 @@ def finish(compared: pl.DataFrame, order: pl.DataFrame, header: Header, priority
     unmatched = pl.concat([part.filter(pl.col(FATE) == int(Fate.UNMATCHED)).select(ROW) for part in (fresh, decided)])
     return Plan(
         fates=fates,
-        insert=fresh.filter(pl.col(KNOWN).is_null() & (pl.col(FATE) != int(Fate.UNMATCHED))).select(ROW),
+        insert=fresh.filter(pl.col(KNOWN).is_null() & ~pl.col(FATE).is_in([int(Fate.UNMATCHED), int(Fate.UNCHANGED)])).select(ROW),
         update=writes.filter(~pl.col("_delete")).select(ROW, "first_seen"),
         withdraw=writes.filter(pl.col("_delete")).select(ROW, "first_seen"),
         unmatched=unmatched.sort(ROW),

@@ -63,6 +63,7 @@ class Header:
     A batch of corrected rows `reenters` the batch they were set aside from, and lists their `ordinals` there, rising.
     `content` names what the batch holds (raw bytes, cut, configuration) whatever its place; `same_as` is an earlier batch of the same content
     whose every row was stored: then the rows need not travel, and the store only makes sure that nobody has changed them since.
+    A batch that `withdraws` closes a snapshot: its rows name records that are gone, and only those that this feed wrote last are withdrawn.
     """
 
     batch_id: str
@@ -78,6 +79,7 @@ class Header:
     ordinals: tuple[int, ...] = ()
     content: str = ""
     same_as: str = ""
+    withdraws: bool = False
 
     def places(self, ordinals: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Positions of ordinals within the batch, 0 to `rows` - 1."""
@@ -100,6 +102,7 @@ class Header:
             "ordinals": list(self.ordinals),
             "content": self.content,
             "same_as": self.same_as,
+            "withdraws": self.withdraws,
             "landed": self.origin.landed,
             "name": self.origin.name,
             "start": self.origin.start,
@@ -123,6 +126,7 @@ class Header:
             ordinals=tuple(wire["ordinals"]),
             content=wire["content"],
             same_as=wire["same_as"],
+            withdraws=bool(wire["withdraws"]),
             origin=Origin(wire["landed"], wire["name"], int(wire["start"]), int(wire["end"]), int(wire["line"])),
         )
 
@@ -174,13 +178,22 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """The records that a batch of a snapshot names, whatever its checks say: their ids, 16 bytes each, and how many rows have no readable key."""
+
+    ids: bytes
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """What a collect step makes of a batch: passed rows, refused rows, ordinals filtered out, warnings counted by code."""
+    """What a collect step makes of a batch: passed rows, refused rows, ordinals filtered out, warnings counted by code; `keys` for snapshots only."""
 
     passed: Batch
     refused: pl.DataFrame = field(default_factory=none_refused)
     filtered: pl.Series = field(default_factory=none_filtered)
     warned: Mapping[str, int] = field(default_factory=dict)
+    keys: Keys | None = None
 
 
 @dataclass(frozen=True, slots=True)
