@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from enum import StrEnum
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from config.loader import Loaded
-    from hub.contracts.errors import HubError
-
-T = TypeVar("T")
-
-FINE, FINDINGS, USAGE, UNREACHABLE = 0, 1, 2, 3
+from routes.commands.asking import (
+    EXAMPLE_CITY,
+    FINDINGS,
+    FINE,
+    HOME,
+    USAGE,
+    BecauseOption,
+    ConfigOption,
+    Format,
+    FormatOption,
+    HomeOption,
+    answer,
+    emit,
+    loaded_or_exit,
+    print_or,
+    run_async,
+    show_problems,
+)
+from routes.commands.deciding import feed_app, quarantine_app, queue_app, share_app
 
 app = typer.Typer(
     name="run_hub.py",
@@ -29,120 +38,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-quarantine_app = typer.Typer(help="疑问数据: rows that were set aside, and what to do with them.", no_args_is_help=True)
-feed_app = typer.Typer(help="报送: pause, resume, release, refuse or collect a feed.", no_args_is_help=True)
-share_app = typer.Typer(help="共享: pause or resume a share.", no_args_is_help=True)
-queue_app = typer.Typer(help="队列: look into queues.", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(feed_app, name="feed")
 app.add_typer(share_app, name="share")
 app.add_typer(queue_app, name="queue")
-
-EXAMPLE_CITY = Path(__file__).resolve().parent / "config" / "changshu"
-
-
-class Format(StrEnum):
-    """How answers are printed."""
-
-    text = "text"
-    json = "json"
-
-
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Directory of the configuration.")]
-HomeOption = Annotated[Path, typer.Option("--home", help="Directory of the hub's state.")]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="text for people, json for programs.")]
-BecauseOption = Annotated[str, typer.Option("--because", help="Why; kept with the decision.")]
-HOME = Path("var")
-
-
-# Plumbing ------------------------------------------------------------------------------------------------------------------------------
-
-
-def fail(error: HubError) -> NoReturn:
-    """Print an error in the user's terms and leave with its exit code."""
-    from hub.contracts.errors import Unavailable
-
-    typer.echo(f"error: {error.message}", err=True)
-    if error.hint:
-        typer.echo(f"  way out: {error.hint}", err=True)
-    raise typer.Exit(UNREACHABLE if isinstance(error, Unavailable) else USAGE)
-
-
-def run_async(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine; the three errors become messages."""
-    from hub.contracts.errors import HubError
-
-    async def main() -> T:
-        return await work()
-
-    try:
-        return asyncio.run(main())
-    except HubError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def loaded_or_exit(directory: Path, output: Format = Format.text) -> Loaded:
-    """The configuration, or its errors and exit 1."""
-    from config.loader import load
-
-    loaded = load(directory)
-    if loaded.hub is None:
-        show_problems(loaded, output)
-        raise typer.Exit(FINDINGS)
-    return loaded
-
-
-def show_problems(loaded: Loaded, output: Format) -> None:
-    """Print what is wrong with a configuration."""
-    if output is Format.json:
-        emit([problem.to_json() for problem in loaded.problems])
-        return
-    from monitoring.terminal import problems
-
-    problems(loaded.problems)
-
-
-def emit(answer: Any) -> None:
-    """Print JSON."""
-    typer.echo(json.dumps(answer, ensure_ascii=False, indent=2, default=str))
-
-
-def ask(question: str, home: Path, config: Path, **arguments: Any) -> Any:
-    """Put a question or a decision to the running hub, or open its home when none runs."""
-
-    async def work() -> Any:
-        from hub.control import ask as knock
-        from hub.lock import HomeLock
-
-        lock = HomeLock(home)
-        if lock.taken():
-            return await knock(home / "hub.sock", question, arguments)
-        from routes.city import City
-        from routes.desk import Desk
-
-        with lock:
-            city = City(home, loaded_or_exit(config))
-            try:
-                await city.open()
-                return await Desk(city).call(question, arguments)
-            finally:
-                await city.close()
-
-    return run_async(work)
-
-
-def answer(question: str, home: Path, config: Path, output: Format, **arguments: Any) -> Any:
-    """Ask, print, and give the answer back."""
-    given = ask(question, home, config, **arguments)
-    if output is Format.json:
-        emit(given)
-    else:
-        from monitoring import terminal
-
-        terminal.show(question, given)
-    return given
 
 
 # Running -------------------------------------------------------------------------------------------------------------------------------
@@ -255,7 +154,7 @@ def preview(
 
         return await look(loaded, home, config, feed, file, rows)
 
-    _print_or("preview", run_async(work), output)
+    print_or("preview", run_async(work), output)
 
 
 @app.command("test")
@@ -273,17 +172,8 @@ def try_samples(
         return await try_tests(loaded, config, feed)
 
     results = run_async(work)
-    _print_or("test", results, output)
+    print_or("test", results, output)
     raise typer.Exit(FINE if all(r["passed"] for r in results) else FINDINGS)
-
-
-def _print_or(verb: str, given: Any, output: Format) -> None:
-    if output is Format.json:
-        emit(given)
-        return
-    from monitoring import terminal
-
-    terminal.show(verb, given)
 
 
 # Looking -------------------------------------------------------------------------------------------------------------------------------
@@ -337,7 +227,7 @@ def doctor(config: ConfigOption = EXAMPLE_CITY, home: HomeOption = HOME, output:
         return await examine(config, home)
 
     findings = run_async(work)
-    _print_or("doctor", findings, output)
+    print_or("doctor", findings, output)
     raise typer.Exit(FINE if all(f["ok"] for f in findings) else FINDINGS)
 
 
@@ -354,7 +244,7 @@ def bench(
 
         return await measure(rows, home)
 
-    _print_or("bench", run_async(work), output)
+    print_or("bench", run_async(work), output)
 
 
 @app.command()
@@ -378,100 +268,6 @@ def _version() -> str:
         import tomllib
 
         return str(tomllib.loads((Path(__file__).parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
-
-
-# Deciding ------------------------------------------------------------------------------------------------------------------------------
-
-
-@quarantine_app.command("list")
-def quarantine_list(
-    config: ConfigOption = EXAMPLE_CITY,
-    home: HomeOption = HOME,
-    feed: Annotated[str, typer.Option(help="Only this feed.")] = "",
-    code: Annotated[str, typer.Option(help="Only this rule, such as R111.")] = "",
-    state: Annotated[str, typer.Option(help="open, reentered or ignored.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 1000,
-    output: FormatOption = Format.text,
-) -> None:
-    """Rows set aside, with position, rule, field and reason."""
-    answer("quarantine_list", home, config, output, feed=feed, code=code, state=state, limit=limit)
-
-
-@quarantine_app.command("show")
-def quarantine_show(
-    row: Annotated[int, typer.Argument(help="The row's id.")], config: ConfigOption = EXAMPLE_CITY, home: HomeOption = HOME, output: FormatOption = Format.text
-) -> None:
-    """One row as the agency wrote it, masked."""
-    answer("quarantine_show", home, config, output, row=row)
-
-
-@quarantine_app.command("retry")
-def quarantine_retry(
-    ids: Annotated[list[int], typer.Argument(help="Rows to check again under the present configuration.")],
-    because: BecauseOption = "",
-    set_: Annotated[list[str], typer.Option("--set", help="Correct a cell first: HEADING=VALUE.")] = [],  # noqa: B006  typer copies it
-    config: ConfigOption = EXAMPLE_CITY,
-    home: HomeOption = HOME,
-    output: FormatOption = Format.text,
-) -> None:
-    """Send rows again as a new batch that names the rows it resolves."""
-    changes = dict(pair.partition("=")[::2] for pair in set_)
-    answer("quarantine_retry", home, config, output, ids=ids, changes=changes, because=because)
-
-
-@quarantine_app.command("ignore")
-def quarantine_ignore(
-    ids: list[int], because: BecauseOption = "", config: ConfigOption = EXAMPLE_CITY, home: HomeOption = HOME, output: FormatOption = Format.text
-) -> None:
-    """Decide that rows are not needed."""
-    answer("quarantine_ignore", home, config, output, ids=ids, because=because)
-
-
-def _verb(group: typer.Typer, kind: str, verb: str, text: str) -> None:
-    """One command per verb, all alike."""
-
-    def command(
-        name: Annotated[str, typer.Argument(help="Its name, as `status` shows it.")],
-        because: BecauseOption = "",
-        config: ConfigOption = EXAMPLE_CITY,
-        home: HomeOption = HOME,
-        output: FormatOption = Format.text,
-    ) -> None:
-        answer(kind, home, config, output, name=name, verb=verb, because=because)
-
-    group.command(verb, help=text)(command)
-
-
-_verb(feed_app, "feed", "pause", "Read nothing more until resumed.")
-_verb(feed_app, "feed", "resume", "Go on after a pause or a stop.")
-_verb(feed_app, "feed", "release", "Let a held run pass its limits.")
-_verb(feed_app, "feed", "refuse", "Refuse a held run: its file is put aside.")
-_verb(feed_app, "feed", "collect", "Look for new data now.")
-
-
-@feed_app.command("replay")
-def feed_replay(
-    name: Annotated[str, typer.Argument(help="Its name, as `status` shows it.")],
-    arrival: Annotated[int, typer.Option(help="Number of the arrival, as `trace` and `status` show it.", min=1)],
-    because: BecauseOption = "",
-    config: ConfigOption = EXAMPLE_CITY,
-    home: HomeOption = HOME,
-    output: FormatOption = Format.text,
-) -> None:
-    """Read an arrival again from landing under the present configuration; what later arrivals wrote stays."""
-    answer("replay_feed", home, config, output, name=name, arrival=arrival, because=because)
-
-
-_verb(share_app, "share", "pause", "Deliver nothing more until resumed.")
-_verb(share_app, "share", "resume", "Go on after a pause or a stop.")
-_verb(queue_app, "queue", "peek", "The first messages, headers only.")
-_verb(queue_app, "queue", "purge", "Drop what waits; batches stay in landing and `reconcile --repair` sends them again.")
-
-
-@queue_app.command("list")
-def queue_list(config: ConfigOption = EXAMPLE_CITY, home: HomeOption = HOME, output: FormatOption = Format.text) -> None:
-    """All queues and how full they are."""
-    answer("queue", home, config, output)
 
 
 @app.command()
