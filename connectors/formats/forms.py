@@ -11,7 +11,7 @@ from connectors.formats.archive import ArchiveFormat
 from connectors.formats.csv import CsvFormat, CsvReader
 from connectors.formats.excel import ExcelFormat
 from connectors.formats.fixed import FixedFormat
-from connectors.formats.json import JsonFormat
+from connectors.formats.json import JsonFormat, JsonFormer
 from connectors.formats.plain import Document, Former
 from connectors.formats.xml import XmlFormat
 from hub.contracts.endpoint import EndpointConfig
@@ -54,4 +54,6 @@ class Forms:
 
     def former(self, document: Document) -> Former | None:
         """Who makes this document into its plain form; None for delimited text, which is read as it is. Blocking."""
+        if self._options.json_ is not None:
+            return JsonFormer(self._options.json_, self._expected)
         return None

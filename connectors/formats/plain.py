@@ -17,6 +17,9 @@ from hub.contracts.errors import Rejected
 SEPARATOR = "\x1f"
 PLACE = "place"
 PIECE = 256 << 10
+UNREAD_MOST = 256 << 10
+"""Characters of a record that cannot be read which are kept beside its reason; landing has it whole."""
+
 _RISKY = frozenset('"\n\r' + SEPARATOR)
 
 
@@ -75,8 +78,15 @@ def _cell(cell: str | None) -> str:
     return cell if _RISKY.isdisjoint(cell) else '"' + cell.replace('"', '""') + '"'
 
 
+def unread_line(place: int, text: str, columns: int) -> bytes:
+    """A record that cannot be read as `columns` cells, in a line of another shape: its reader sets it aside as R100, with its place and text."""
+    text = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()[:UNREAD_MOST] or "…"
+    return line((str(place), text) if columns != 1 else (text,))
+
+
 def lines_of(frame: pl.DataFrame) -> bytes:
     """Lines of a whole frame of text columns, whose first column is the place; much quicker than `line` by line."""
+    frame = frame.select(pl.when(pl.all() != "").then(pl.all()))
     text: str = frame.write_csv(separator=SEPARATOR, include_header=False, quote_style="necessary", null_value="")
     return text.encode()
 
