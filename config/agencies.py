@@ -97,6 +97,9 @@ class AgencyReader:
         if item is None or source is None:
             return None
         kind, config, read = source
+        if self.world.kinds.sources[kind].pulls and not (part.when and (part.when.cron or part.when.every)):
+            message = f"a feed that pulls ({kind}) has to be told when"
+            self.document.report(node.at("when"), f"{path}.when", "missing-key", message, 'add when: {cron: "0 2 * * *"}, or when: {every: 1h}')
         when = When(part.when.cron, part.when.every, part.when.due) if part.when else None
         priority = item.priority.get(f"{self.code}.{name}", part.priority)
         snapshot = part.snapshot.after if part.snapshot else 0

@@ -20,6 +20,10 @@ class SourceShape(Protocol):
     def read(self) -> type[BaseModel]:
         """Settings of a feed that reads from it."""
 
+    @property
+    def pulls(self) -> bool:
+        """Whether it has to be told when to ask."""
+
 
 class OutletShape(Protocol):
     """Settings of a kind of outlet."""

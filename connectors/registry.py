@@ -19,11 +19,15 @@ from hub.contracts.source import Source
 
 @dataclass(frozen=True)
 class SourceKind:
-    """`config` are the settings of the endpoint, `read` those of a feed that reads from it; `build` takes both and what the hub offers."""
+    """`config` are the settings of the endpoint, `read` those of a feed that reads from it; `build` takes both and what the hub offers.
+
+    One that `pulls` has to be told when to ask: its feeds need a cron line or a period.
+    """
 
     config: type[BaseModel]
     read: type[BaseModel]
     build: Callable[..., Source]
+    pulls: bool = False
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def test_a_rejected_row_is_not_a_gone_row(hub: Hub) -> None:
     whole(hub)
     sent(hub, "1.csv", ROWS)
 
-    code = sent(hub, "2.csv", [*ROWS[:9], firm_row(10, day="不详")])
+    code = sent(hub, "2.csv", [*ROWS[:9], firm_row(10, day="2025-13-45")])
 
     assert code == 0
     assert live(hub) == list(range(1, 11))

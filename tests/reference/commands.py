@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import typer
 
 import run_hub
+from routes.commands import asking
 from tests.architecture.sources import ROOT
 from tests.reference.markdown import block, code, document, link, table
 
@@ -20,10 +21,10 @@ Type `.venv/bin/python run_hub.py COMMAND`, or `credit-hub COMMAND` where the pa
 A command that asks or changes something goes through the running hub, over `HOME/hub.sock`; when none runs it opens the home itself. Whatever is decided needs `--because`."""
 
 _EXITS = (
-    (run_hub.FINE, "all is well"),
-    (run_hub.FINDINGS, "there are findings: a problem in the configuration, something held or stopped, a difference"),
-    (run_hub.USAGE, "the command cannot be carried out as it was given"),
-    (run_hub.UNREACHABLE, "the hub, its broker or a store does not answer; the same command may work later"),
+    (asking.FINE, "all is well"),
+    (asking.FINDINGS, "there are findings: a problem in the configuration, something held or stopped, a difference"),
+    (asking.USAGE, "the command cannot be carried out as it was given"),
+    (asking.UNREACHABLE, "the hub, its broker or a store does not answer; the same command may work later"),
 )
 _SHARED = ("config", "home", "output")
 _WORDS = {str: "text", int: "number", Path: "path"}
