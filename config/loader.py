@@ -164,4 +164,5 @@ def _hub(version: str, main: HubFile, codes: Codes, world: World, found: list[Fo
         feeds={name: feed for part in found for name, feed in part.feeds.items()},
         shares={name: share for part in found for name, share in part.shares.items()},
         tests=tuple(test for part in found for test in part.tests),
+        gateway=main.gateway,
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from config.values import BrokerSetting, Cron, Day, DueTime, Every, Listen, Percent, StoreSetting, Texts
 from hub.contracts.endpoint import Duration
@@ -207,6 +207,26 @@ class DefaultsPart(Part):
     limits: LimitsPart = LimitsPart()
 
 
+class GatewayPart(Part):
+    """Where agencies call us."""
+
+    listen: Listen = Field("127.0.0.1:8701", description="Address of the gateway; put a proxy with TLS in front of it.")
+    connections: int = Field(256, ge=1, le=10_000, description="Open connections at most.")
+    per_address: int = Field(64, ge=1, le=10_000, description="Open connections of one address at most; a proxy is one address.")
+    uploads: int = Field(32, ge=1, le=1000, description="Submissions received at the same time at most; each takes up to 8 MiB of memory.")
+    head: Duration = Field(timedelta(seconds=10), description="A request's headers must be complete by then; so long may a connection be idle.")
+    idle: Duration = Field(timedelta(seconds=30), description="A body may pause so long.")
+    body: Duration = Field(timedelta(minutes=10), description="A body must be complete by then.")
+    because: str = Field("", description="Why it may listen beyond this machine without TLS.")
+
+    @model_validator(mode="after")
+    def _sheltered(self) -> Self:
+        host = self.listen.rpartition(":")[0].strip("[]")
+        if host not in ("localhost", "::1") and not host.startswith("127.") and not self.because.strip():
+            raise ValueError("keys and records would travel in clear beyond this machine: listen on 127.0.0.1 behind a TLS proxy, or say because: …")
+        return self
+
+
 class HubFile(Part):
     """hub.yaml: the city and the machine."""
 
@@ -216,3 +236,4 @@ class HubFile(Part):
     listen: Listen = Field("127.0.0.1:8700", description="Console and interfaces.")
     defaults: DefaultsPart = DefaultsPart()
     keep: KeepPart = KeepPart()
+    gateway: GatewayPart | None = Field(None, description="Agencies may call the hub here; without it they cannot.")

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
+from config.models import GatewayPart
 from config.values import Due
 from hub.contracts.item import Item
 from hub.contracts.share import Share
@@ -114,3 +115,4 @@ class HubConfig:
     feeds: Mapping[str, Feed]
     shares: Mapping[str, ShareConfig]
     tests: tuple[FeedTest, ...]
+    gateway: GatewayPart | None = None

@@ -1,0 +1,196 @@
+"""Submissions (报送回执) that agencies made by calling: each has a receipt, and a repeated call answers with the first one.
+
+A submission is written down before its body is read and done once its arrival is numbered. The arrival bears the receipt's name, so one that was
+numbered by a process that died before it could say so is found again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Connection, Index, Integer, Row, String, Table, Text, UniqueConstraint, delete, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
+
+from hub.contracts.gateway import Caller, Offer, RowError, SubmissionReceipt, Ticket
+from hub.contracts.source import Arrival
+from hub.ledger import Ledger, totals
+from hub.state import metadata
+from hub.tables import arrival, batch, quarantine, run
+
+KEY_KEPT = timedelta(days=8)
+"""How long an idempotency key answers with its first receipt."""
+
+submission = Table(
+    "submission",
+    metadata,
+    Column("id", String(32), primary_key=True),  # the receipt
+    Column("agency", String(8), nullable=False),
+    Column("operation", String(128), nullable=False),  # POST /v1/items/A0030-F06-01/batches
+    Column("key", String(32), nullable=False),  # keyed hash of the idempotency key; the receipt itself where there is none
+    Column("feed", String(96), nullable=False),
+    Column("item", String(32), nullable=False),
+    Column("done", Boolean, nullable=False, default=False),
+    Column("digest", String(64), nullable=False, default=""),
+    Column("arrival", Integer),
+    Column("duplicate", Boolean, nullable=False, default=False),
+    Column("by", String(12), nullable=False),  # id of the API key
+    Column("at", String(32), nullable=False),
+    UniqueConstraint("agency", "operation", "key"),
+    Index("submission_at", "at"),
+)
+
+nil_return = Table(
+    "nil_return",
+    metadata,
+    Column("feed", String(96), primary_key=True),
+    Column("period", String(16), primary_key=True),  # 2026, 2026-10, 2026-Q4, 2026-W45, 2026-10-31
+    Column("item", String(32), nullable=False),
+    Column("because", Text, nullable=False),  # sealed
+    Column("at", String(32), nullable=False),
+    Column("by", String(12), nullable=False),  # id of the API key
+)
+
+
+class Submissions:
+    """Keeps submissions and answers for them. One process takes submissions, so what is at work is known in memory."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._working: set[str] = set()
+
+    async def begin(self, caller: Caller, offer: Offer, operation: str, key: str) -> Ticket:
+        """Write a submission down, or find the one that its key began before."""
+        receipt, now = secrets.token_hex(16), self._ledger.clock()
+        hashed = self._ledger.keys.hash_text(f"idempotency\x1f{key}") if key else receipt
+        row = {"id": receipt, "agency": caller.agency, "operation": operation, "key": hashed, "feed": offer.feed, "item": offer.item.code}
+        row |= {"by": caller.key, "at": _text(now)}
+        self._working.add(receipt)
+        try:
+            found = await self._ledger.state.write(lambda c: self._begin(c, row, _text(now - KEY_KEPT)))
+        except BaseException:
+            self._working.discard(receipt)
+            raise
+        if found is None:
+            return Ticket(receipt, caller, offer)
+        self._working.discard(receipt)
+        if found.done:
+            return Ticket(found.id, caller, offer, "done", found.digest)
+        if found.id in self._working:
+            return Ticket(found.id, caller, offer, "busy")
+        self._working.add(found.id)  # begun by a process that died, or by a call that could not end it
+        return Ticket(found.id, caller, offer)
+
+    def _begin(self, connection: Connection, row: dict[str, Any], forget: str) -> Row[Any] | None:
+        connection.execute(update(submission).where(submission.c.at < forget, submission.c.key != submission.c.id).values(key=submission.c.id))
+        if connection.execute(insert_or(submission).values(row).on_conflict_do_nothing()).rowcount:
+            return None
+        where = (submission.c.agency == row["agency"]) & (submission.c.operation == row["operation"]) & (submission.c.key == row["key"])
+        found = connection.execute(select(submission).where(where)).one()
+        if not found.done and found.id not in self._working and (numbered := self._numbered(connection, found)) is not None:
+            connection.execute(_at(found.id).values(done=True, arrival=numbered.number, digest=numbered.landed))
+            found = connection.execute(select(submission).where(where)).one()
+        return found
+
+    def _numbered(self, connection: Connection, row: Row[Any]) -> Row[Any] | None:
+        """The arrival of a submission whose end was never written down."""
+        names = [self._ledger.keys.hash_text(f"{row.feed}\x1f{name_of(row.id, suffix)}") for suffix in SUFFIXES]
+        return connection.execute(select(arrival).where(arrival.c.feed == row.feed, arrival.c.name_key.in_(names))).first()
+
+    async def accepted(self, ticket: Ticket, found: Arrival) -> None:
+        """The submission's arrival is numbered."""
+        values = {"done": True, "arrival": found.number, "digest": found.landed, "duplicate": found.duplicate}
+        try:
+            await self._ledger.state.write(lambda c: c.execute(_at(ticket.receipt).values(values)))
+        finally:
+            self._working.discard(ticket.receipt)
+
+    async def released(self, ticket: Ticket) -> None:
+        """The submission came to nothing; one that is done stays."""
+        try:
+            await self._ledger.state.write(lambda c: c.execute(delete(submission).where(submission.c.id == ticket.receipt, submission.c.done.is_(False))))
+        finally:
+            self._working.discard(ticket.receipt)
+
+    async def nil(self, caller: Caller, offer: Offer, period: str, because: str) -> bool:
+        """Keep a nil return; False where there is one for the period."""
+        row = {"feed": offer.feed, "period": period, "item": offer.item.code, "because": self._ledger.seal_text(because)}
+        row |= {"at": self._ledger.now(), "by": caller.key}
+        new = await self._ledger.state.write(lambda c: c.execute(insert_or(nil_return).values(row).on_conflict_do_nothing()).rowcount == 1)
+        if new:
+            await self._ledger.note("nil", offer.feed, item=offer.item.code, period=period, by=caller.key)
+        return new
+
+    # Answers ---------------------------------------------------------------------------------------------------------------------------
+
+    async def receipt(self, caller: Caller, receipt: str, item_name: str, held: bool) -> SubmissionReceipt | None:
+        """How it stands; `held` says that its feed waits for a person."""
+        return await self._ledger.state.read(lambda c: self._receipt(c, caller, receipt, item_name, held))
+
+    async def of(self, caller: Caller, receipt: str) -> tuple[str, str] | None:
+        """Feed and item of a submission of the caller's agency, once it is done."""
+        row = await self._ledger.state.read(lambda c: _mine(c, caller, receipt))
+        return (row.feed, row.item) if row is not None else None
+
+    def _receipt(self, connection: Connection, caller: Caller, receipt: str, item_name: str, held: bool) -> SubmissionReceipt | None:
+        mine = _mine(connection, caller, receipt)
+        if mine is None:
+            return None
+        came = connection.execute(select(arrival).where(arrival.c.item == mine.item, arrival.c.number == mine.arrival)).one()
+        where = (run.c.item == mine.item) & (run.c.arrival == mine.arrival) & (run.c.generation == came.generation)
+        ran = connection.execute(select(run).where(where)).one()
+        sums = totals(connection, item=mine.item, arrival=mine.arrival, generation=came.generation)
+        first = connection.execute(
+            select(arrival.c.number).where(arrival.c.feed == mine.feed, arrival.c.state == "reading").order_by(arrival.c.number)
+        ).scalar()
+        waits = held and ran.state == "running" and first == mine.arrival
+        settled = came.state in ("finished", "refused") or ran.state in ("succeeded", "failed")
+        state = "held" if waits else str(ran.state)
+        reason = came.reason or ran.reason
+        return SubmissionReceipt(receipt, mine.item, item_name, mine.at, state, settled, mine.duplicate, came.code, reason, sums.counts())
+
+    async def errors(self, caller: Caller, receipt: str, after: int, limit: int) -> list[RowError]:
+        """Rows set aside, in the order in which they were."""
+        return [_row_error(row) for row in await self._aside(caller, receipt, after, limit)]
+
+    async def returned(self, caller: Caller, receipt: str, limit: int) -> list[tuple[RowError, str, bytes]]:
+        """Rows set aside that are still open, each with its batch and its sealed cells."""
+        return [(_row_error(row), row.batch_id, row.raw) for row in await self._aside(caller, receipt, 0, limit) if row.state == "open"]
+
+    async def _aside(self, caller: Caller, receipt: str, after: int, limit: int) -> list[Row[Any]]:
+        def work(connection: Connection) -> list[Row[Any]]:
+            mine = _mine(connection, caller, receipt)
+            if mine is None:
+                return []
+            batches = select(batch.c.batch_id).where(batch.c.item == mine.item, batch.c.arrival == mine.arrival)
+            query = select(quarantine).where(quarantine.c.batch_id.in_(batches), quarantine.c.id > after).order_by(quarantine.c.id).limit(limit)
+            return list(connection.execute(query).all())
+
+        return await self._ledger.state.read(work)
+
+
+SUFFIXES = (".json", ".jsonl", ".csv", ".xlsx", ".xls", ".xml", ".zip", ".dat")
+"""Endings that the name of a submission's arrival may have."""
+
+
+def name_of(receipt: str, suffix: str) -> str:
+    """The name under which a submission arrives. Raises `ValueError` for an ending that is not listed."""
+    return f"{receipt}{SUFFIXES[SUFFIXES.index(suffix)]}"
+
+
+def _mine(connection: Connection, caller: Caller, receipt: str) -> Row[Any] | None:
+    where = (submission.c.id == receipt) & (submission.c.agency == caller.agency) & submission.c.done
+    return connection.execute(select(submission).where(where)).first()
+
+
+def _row_error(row: Row[Any]) -> RowError:
+    return RowError(row.id, row.ordinal + 1, row.line, row.code, row.field, row.reason, row.state)
+
+
+def _at(receipt: str) -> Any:
+    return update(submission).where(submission.c.id == receipt)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
