@@ -145,30 +145,32 @@ def test_a_record_may_be_missing_for_some_deliveries_before_it_is_withdrawn(hub:
     assert hub.counts()["withdrawn"] == 1
 
 
-def test_many_batches_recognised_and_resumed_are_one_snapshot(hub: Hub) -> None:
+def test_many_batches_recognised_and_cut_otherwise_are_one_snapshot(hub: Hub) -> None:
     whole(hub)
-    rows = [firm_row(n) for n in range(1, 400)]
-    sent(hub, "1.csv", rows, "--batch-rows", "50")
-    sent(hub, "2.csv", [*rows[:398], firm_row(500)], "--batch-rows", "50")
+    rows = [firm_row(n) for n in range(1, 800)]
+    sent(hub, "1.csv", rows, "--batch-rows", "100")
+    sent(hub, "2.csv", [*rows[:798], firm_row(900)], "--batch-rows", "100")
 
-    code = sent(hub, "3.csv", rows[:300] + rows[350:398], "--batch-rows", "20")
+    code = sent(hub, "3.csv", rows[:600] + rows[750:798], "--batch-rows", "130")
 
     assert code == 0
     counts = hub.counts()
-    assert (counts["inserted"], counts["withdrawn"]) == (400, 1 + 51)
-    assert hub.sql("ent", "SELECT count(*) FROM a0001_f08_01 WHERE status = 0") == [(348,)]
+    assert (counts["inserted"], counts["withdrawn"]) == (800, 1 + 151)
+    assert hub.sql("ent", "SELECT count(*) FROM a0001_f08_01 WHERE status = 0") == [(648,)]
 
 
 def test_dying_at_any_step_of_the_closing_batches_withdraws_each_record_once(hub: Hub) -> None:
     whole(hub, shrink="90%")
-    sent(hub, "1.csv", ROWS)
-    hub.drop("firms", "2.csv", ROWS[:4])
+    rows = [firm_row(n) for n in range(1, 252)]
+    sent(hub, "1.csv", rows)
+    hub.drop("firms", "2.csv", rows[:101])
 
-    for step in ("collect.opened@2", "collect.published@2", "collect.settled@2", "intake.finished@1"):
+    for step in ("collect.opened@3", "collect.published@1", "collect.settled@2", "intake.finished@1"):
         name, _, hit = step.partition("@")
-        hub("run", "--once", "--batch-rows", "5", HUB_TESTING="1", HUB_FAILPOINTS=f"{name}:kill@{hit}")
-    after = hub.once("--batch-rows", "5")
+        died = hub("run", "--once", "--batch-rows", "100", HUB_TESTING="1", HUB_FAILPOINTS=f"{name}:kill@{hit}")
+        assert died.code == -9, (step, died.err)
+    after = hub.once("--batch-rows", "100")
 
     assert after.code == 0, after.err
-    assert live(hub) == [1, 2, 3, 4]
-    assert hub.counts() == {"read": 20, "inserted": 10, "unchanged": 4, "withdrawn": 6}
+    assert hub.counts() == {"read": 251 + 101 + 150, "inserted": 251, "unchanged": 101, "withdrawn": 150}
+    assert hub.sql("ent", "SELECT count(*) FROM a0001_f08_01 WHERE status = 0") == [(101,)]
