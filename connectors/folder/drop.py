@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from connectors.folder import manifest, names
-from connectors.folder.manifest import Manifest
 from connectors.folder.settings import FolderRead
+from connectors.formats import manifest, names
+from connectors.formats.files import MOST_FILES, SETTLING, UNFINISHED, reason
+from connectors.formats.manifest import Manifest
 from hub.contracts.errors import Misconfigured, Rejected, Unavailable
 
 PROCESSING, DONE, REFUSED = "processing", "done", "refused"
-UNFINISHED = (".part", ".tmp", ".filepart", ".swp", "~")
-MOST_FILES = 100_000
-_SETTLING = 10.0  # seconds that a manifest may stay unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +243,7 @@ class Drop:
         text = _read_small(self.root / companion)
         if text is not None and manifest.parse(text) is not None:
             return 0.0
-        return _SETTLING - (self._clock() - os.lstat(self.root / companion).st_mtime)
-
-
-def reason(name: str, error: Rejected) -> str:
-    """The page beside a refused file."""
-    return f"文件 {name} 未被接收。\n代码：{error.code}\n原因：{error.message}\n处理：{error.hint}\n\n{name} was refused.\ncode: {error.code}\nreason: {error.message}\nway out: {error.hint}\n"
+        return SETTLING - (self._clock() - os.lstat(self.root / companion).st_mtime)
 
 
 @contextmanager

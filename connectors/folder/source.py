@@ -146,7 +146,7 @@ class FolderSource:
         if self._read.ready.manifest is None:
             return await self._reader.open(arrival)
         manifest = await self._worker.do(claim.manifest)
-        await self._worker.do(manifest.check, claim.data, arrival.size, arrival.landed)
+        await self._worker.do(manifest.check, lambda: claim.data.open("rb"), arrival.size, arrival.landed)
         return await self._reader.open(arrival, manifest.rows)
 
     async def _refuse(self, claim: Claim, arrival: Arrival, error: Rejected) -> None:

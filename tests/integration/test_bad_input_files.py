@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from connectors.folder import FolderRead
-from connectors.folder.drop import reason
+from connectors.formats.files import reason
 from hub.contracts.batch import Batch
 from hub.contracts.errors import Rejected, Unavailable
 from hub.landing import Landing

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.folder import names
+from connectors.formats import names
 
 
 @given(st.binary(min_size=1, max_size=255).filter(lambda b: b"\0" not in b))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
+from collections.abc import Callable
+from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,15 +26,15 @@ class Manifest(BaseModel):
     md5: str | None = Field(default=None, pattern="^[0-9a-fA-F]{32}$")
     sm3: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
 
-    def check(self, path: Path, size: int, landed: str) -> None:
-        """Raise `Rejected` F009 unless bytes and digests agree; `landed` is the file's sha256."""
+    def check(self, opened: Callable[[], BinaryIO], size: int, landed: str) -> None:
+        """Raise `Rejected` F009 unless bytes and digests agree; `landed` is the file's sha256, `opened` gives its bytes where another digest is asked for."""
         if self.bytes is not None and self.bytes != size:
             raise Rejected(f"the manifest announces {self.bytes} bytes, the file has {size}", hint=_HINT, code="F009")
         if self.sha256 is not None and self.sha256.lower() != landed:
             raise Rejected("the manifest's sha256 is not that of the file", hint=_HINT, code="F009")
         for name in ("md5", "sm3"):
             wanted = getattr(self, name)
-            if wanted is not None and wanted.lower() != _digest(path, name):
+            if wanted is not None and wanted.lower() != _digest(opened, name):
                 raise Rejected(f"the manifest's {name} is not that of the file", hint=_HINT, code="F009")
 
 
@@ -50,12 +51,12 @@ def unreadable() -> Rejected:
     return Rejected("the manifest is no JSON object with rows, bytes and sha256, md5 or sm3", hint=_HINT, code="F009")
 
 
-def _digest(path: Path, name: str) -> str:
+def _digest(opened: Callable[[], BinaryIO], name: str) -> str:
     try:
         digest = hashlib.new(name, usedforsecurity=False)
     except ValueError as error:
         raise Rejected(f"the manifest gives {name}, which this machine cannot compute", hint="ask for sha256", code="F009") from error
-    with path.open("rb") as stream:
+    with opened() as stream:
         while piece := stream.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
