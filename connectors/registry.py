@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from connectors.folder import FolderConfig, FolderOutlet, FolderOutletConfig, FolderRead, FolderSource
+from connectors.soap.settings import SoapConfig, SoapRead
 from connectors.subscriber import SubscriberConfig, SubscriberOutlet
 from connectors.webhook import WebhookConfig, WebhookOutlet
 from hub.contracts.broker import Broker
@@ -50,12 +51,19 @@ def _queue(config: SubscriberConfig, *, share: str, home: Path, broker: Broker) 
     return SubscriberOutlet(config, broker, share)
 
 
+def _soap(config: SoapConfig, read: SoapRead, **hub: Any) -> Source:
+    from connectors.soap.puller import soap_source
+
+    return soap_source(config, read, **hub)
+
+
 def _revealed(secret: Any) -> str:
     return secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
 
 
 SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(FolderConfig, FolderRead, FolderSource),
+    "soap": SourceKind(SoapConfig, SoapRead, _soap),
 }
 
 OUTLETS: Mapping[str, OutletKind] = {
