@@ -1,0 +1,113 @@
+"""One entry of a bulletin: its page, or the file that hangs on it, as rows. What cannot be read is set aside under its name, never left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from connectors.formats.forms import Forms
+from connectors.formats.worker import Worker
+from connectors.web.attachment import is_page, name_of, rows_of
+from connectors.web.layout import Layout
+from connectors.web.listing import Entry
+from connectors.web.page import Page, Selector
+from connectors.web.settings import DetailRead
+from connectors.web.tables import Cells
+from connectors.web.visiting import Fetched, Visit
+from hub.contracts.errors import Misconfigured, Rejected
+
+ENTRY = "entry"  # heading under which each row names the entry that it comes from
+NO_TABLE = "no table with the item's headings"
+
+
+@dataclass
+class Gathered:
+    """Rows under the page's own headings, and why others could not be read: an unread entry is a row that has nothing but its name."""
+
+    rows: list[Cells] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    undeclared: int = 0  # pages in another character set than they declare
+
+    def add(self, entry: Entry, records: Sequence[Cells | None]) -> None:
+        """Rows of one entry, each with what the list says of it; None for one that cannot be read."""
+        name = _name(entry)
+        for number, cells in enumerate(records, 1):
+            place = name if len(records) == 1 else f"{name}#{number}"
+            if cells is None:
+                self.set_aside(place, "cells do not fit the heading")
+            else:
+                self.rows.append(({ENTRY: place} if entry.url else {}) | (entry.cells or {}) | cells)
+
+    def set_aside(self, place: str, reason: str) -> None:
+        """An entry that cannot be read keeps its name, so that the checks put it into quarantine."""
+        self.unread[reason] += 1
+        self.rows.append({ENTRY: place})
+
+
+class Detail:
+    """Reads the entries of one feed. Raises `Misconfigured` for a login page, and whatever the visit raises."""
+
+    def __init__(self, read: DetailRead, forms: Forms, worker: Worker) -> None:
+        self._table = Selector(read.table) if read.table is not None else None
+        self._attachment = Selector(read.attachment) if read.attachment is not None else None
+        self._forms = forms
+        self._worker = worker
+
+    async def gather(self, visit: Visit, entry: Entry, layout: Layout, into: Gathered) -> None:
+        """Add the rows of one entry."""
+        if not entry.url:
+            into.add(entry, [entry.cells])
+            return
+        try:
+            records = await self._rows(visit, entry.url, layout, into)
+        except Rejected as error:
+            into.set_aside(_name(entry), error.message)
+        else:
+            into.add(entry, records)
+
+    async def _rows(self, visit: Visit, url: str, layout: Layout, into: Gathered) -> list[Cells | None]:
+        fetched = await self._fetched(visit, url)
+        if not is_page(fetched.body):
+            return await self._file(fetched, layout)
+        page = Page(fetched.body, fetched.content_type, fetched.url)
+        into.undeclared += page.decoded.conflict
+        files = page.links(self._attachment) if self._attachment is not None else []
+        if files:
+            return [cells for one in dict.fromkeys(link.url for link in files) for cells in await self._attached(visit, one, layout)]
+        return self._written(page, layout)
+
+    async def _attached(self, visit: Visit, url: str, layout: Layout) -> list[Cells | None]:
+        fetched = await self._fetched(visit, url)
+        if is_page(fetched.body):  # a page that is called .xls
+            return self._written(Page(fetched.body, fetched.content_type, fetched.url), layout)
+        return await self._file(fetched, layout)
+
+    async def _fetched(self, visit: Visit, url: str) -> Fetched:
+        if not visit.is_here(url):
+            raise Rejected("the link leads to another host", hint="only the configured host is asked; give the other one a source of its own")
+        fetched = await visit.fetch(url)
+        if fetched.gone:
+            raise Rejected("nothing is at the link's end any more", hint="tell the agency; the list still names the entry")
+        return fetched
+
+    async def _file(self, fetched: Fetched, layout: Layout) -> list[Cells | None]:
+        titles, rows = await self._worker.do(rows_of, fetched.body, name_of(fetched.url), self._forms)
+        layout.saw("attachment", titles)
+        return rows
+
+    def _written(self, page: Page, layout: Layout) -> list[Cells | None]:
+        found = page.found(self._table, self._forms.known)
+        if not found.records:
+            if page.guarded():
+                raise Misconfigured("the site asks for a password or a 验证码 instead of showing an entry", hint="ask the agency for another way")
+            raise Rejected(NO_TABLE, hint="look at the page; its snapshot is in landing")
+        layout.saw("detail", found.titles)
+        return [record.cells for record in found.records]
+
+
+def _name(entry: Entry) -> str:
+    """The entry's address on its site, or its place in the list."""
+    parts = urlsplit(entry.place)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
