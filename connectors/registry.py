@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 from connectors.folder import FolderConfig, FolderOutlet, FolderOutletConfig, FolderRead, FolderSource
 from connectors.soap.settings import SoapConfig, SoapRead
 from connectors.subscriber import SubscriberConfig, SubscriberOutlet
+from connectors.web import WebConfig, WebRead
 from connectors.webhook import WebhookConfig, WebhookOutlet
 from hub.contracts.broker import Broker
 from hub.contracts.share import Outlet
@@ -57,6 +58,12 @@ def _soap(config: SoapConfig, read: SoapRead, **hub: Any) -> Source:
     return soap_source(config, read, **hub)
 
 
+def _web(config: WebConfig, read: WebRead, **hub: Any) -> Source:
+    from connectors.web.puller import web_source
+
+    return web_source(config, read, **hub)
+
+
 def _revealed(secret: Any) -> str:
     return secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
 
@@ -64,6 +71,7 @@ def _revealed(secret: Any) -> str:
 SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(FolderConfig, FolderRead, FolderSource),
     "soap": SourceKind(SoapConfig, SoapRead, _soap),
+    "web": SourceKind(WebConfig, WebRead, _web),
 }
 
 OUTLETS: Mapping[str, OutletKind] = {
