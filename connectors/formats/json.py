@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from pydantic import Field
 
 from connectors.formats import charset, strict_json
-from connectors.formats.json_rows import LARGE, Records, Unread, plain_rows
-from connectors.formats.json_tree import Found, find_rows, objects_at
+from connectors.formats.json_rows import Records, Unread, plain_rows
+from connectors.formats.json_tree import LARGE, Found, find_rows, objects_at
 from connectors.formats.plain import Document, Plain
 from hub.contracts.endpoint import EndpointConfig
 from hub.contracts.errors import Rejected
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 
 MOST_DOCUMENT = 64 << 20
 MOST_LINE = 8 << 20
-_PIECE = 1 << 20
+_PIECE = 256 << 10
 _ROWS = 4_000
 _LOOKED = 20
-_CARE = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)|[0-9]{4301}")
+_BLANK = " \t\r\n"
 
 
 class JsonFormat(EndpointConfig):
@@ -58,8 +57,8 @@ class JsonFormer:
             document.stream.seek(marked)
             blocks, evidence["lines"] = _lines(document.stream), True
         else:
-            text, found = self._whole(document)
-            blocks, evidence["records at"] = _in_blocks(objects_at(text, found)), found.path or "the top"
+            text, found, care = self._whole(document)
+            blocks, evidence["records at"] = _in_blocks(objects_at(text, found), care), found.path or "the top"
         tally = yield from plain_rows(blocks, titles)
         return Plain(self.form, tuple(tally.titles), tally.rows, evidence | ({"unread": tally.unread} if tally.unread else {}))
 
@@ -70,8 +69,8 @@ class JsonFormer:
             return False
         return document.name.lower().endswith((".jsonl", ".ndjson")) or looks_like_lines(head)
 
-    def _whole(self, document: Document) -> tuple[str, Found]:
-        """The text of a whole document, every byte of it checked, and where its records are."""
+    def _whole(self, document: Document) -> tuple[str, Found, bool]:
+        """The text of a whole document, every byte of it checked, where its records are, and whether its strings need care."""
         if document.size > MOST_DOCUMENT:
             hint = "ask for JSON Lines (one object per line), which may be of any size, or for several documents"
             raise Rejected(f"a JSON document of {document.size} bytes, more than {MOST_DOCUMENT >> 20} MiB", hint=hint, code="F003")
@@ -80,7 +79,7 @@ class JsonFormer:
         text = strict_json.decoded(raw, "the document")
         strict_json.check_depth(raw, "the document")
         try:
-            return text, find_rows(text, self._options.rows, self._known)
+            return text, find_rows(text, self._options.rows, self._known), strict_json.may_hurt(raw)
         except ValueError as error:
             raise strict_json.refused(error, "the document") from error
 
@@ -119,26 +118,31 @@ def _too_long(line: int) -> Rejected:
 
 
 def _block(lines: list[bytes], first: int, raw: bytes) -> Records:
-    care = len(raw) > LARGE and max(map(len, lines)) > LARGE
-    if len(raw) > MOST_LINE and care and (long := next((i for i, line in enumerate(lines) if len(line) > MOST_LINE), None)) is not None:
+    if len(raw) > MOST_LINE and (long := next((i for i, line in enumerate(lines) if len(line) > MOST_LINE), None)) is not None:
         raise _too_long(first + long)
     decoded = [(place, _decoded(line)) for place, line in enumerate(lines, first) if line and not line.isspace()]
-    return Records([place for place, _ in decoded], [one for _, one in decoded], care or _CARE.search(raw) is not None)
+    return Records([place for place, _ in decoded], [one for _, one in decoded], strict_json.may_hurt(raw))
 
 
 def _decoded(line: bytes) -> Any:
     """The object of one line, or the line as it is."""
-    deep = line.count(b"{") + line.count(b"[") > strict_json.DEPTH and strict_json.depth_of(line) > strict_json.DEPTH
     try:
-        found = None if deep else strict_json.MARKED.decode(line.decode())
+        text = line.decode().strip(_BLANK)
+        if text.startswith("{") and len(text) < LARGE and not _deep(line):
+            found, end = strict_json.MARKED.raw_decode(text)
+            return found if end == len(text) else Unread(text)
     except ValueError:
-        found = None
-    return found if isinstance(found, dict) else Unread(line.decode(errors="backslashreplace").strip())
+        return Unread(line.decode(errors="backslashreplace").strip())
+    return Unread(text)
 
 
-def _in_blocks(records: Iterator[Any]) -> Iterator[Records]:
-    """Records of a whole document, numbered from 1. Each is looked at with care: its text is not at hand any more."""
+def _deep(line: bytes) -> bool:
+    return line.count(b"{") + line.count(b"[") > strict_json.DEPTH and strict_json.depth_of(line) > strict_json.DEPTH
+
+
+def _in_blocks(records: Iterator[Any], care: bool) -> Iterator[Records]:
+    """Records of a whole document, numbered from 1."""
     number = 1
     while found := list(islice(records, _ROWS)):
-        yield Records(list(range(number, number + len(found))), found, care=True)
+        yield Records(list(range(number, number + len(found))), found, care)
         number += len(found)

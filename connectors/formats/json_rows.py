@@ -12,9 +12,6 @@ import polars as pl
 from connectors.formats import strict_json
 from connectors.formats.plain import PLACE, Widened, heading_line, lines_of, unread_line
 
-LARGE = 512 << 10
-"""Characters of one record; a larger one cannot be a row."""
-
 _FLAT = {str, type(None), strict_json.Number}
 _WORDED = {*_FLAT, bool}
 _WORDS: dict[Any, str] = {True: "true", False: "false"}
@@ -29,7 +26,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Decoded objects (or `Unread`) and their places. `care` says that some text may be none (half characters, NUL) or far too long."""
+    """Decoded objects (or `Unread`) and their places. `care` says that some text may be none (half characters, NUL)."""
 
     places: list[int]
     found: list[Any]
@@ -81,7 +78,7 @@ def _sound(record: dict[str, Any]) -> Any:
         strict_json.check_texts(record)
     except ValueError:
         return Unread(text)
-    return record if "\0" not in text and len(text) < LARGE else Unread(text)
+    return Unread(text) if "\\u0000" in text else record
 
 
 def _flat(row: Any) -> Any:

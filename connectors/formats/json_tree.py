@@ -14,6 +14,8 @@ from hub.contracts.headings import normalise_heading
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LEVELS = 8
+LARGE = 512 << 10
+"""Characters of one object; a larger one is no row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class _Survey:
             except StopIteration as ended:
                 self.found.insert(place, Found(path, at, array=True, count=count, matched=matched))
                 return int(ended.value)
-            if not count:
+            if not count and isinstance(element, dict):
                 matched = self._matched(element)
             count += 1
 
@@ -109,14 +111,14 @@ class _Survey:
 
 
 def _elements(text: str, at: int) -> Generator[Any, None, int]:
-    """Each element of the array that starts here; where it ends."""
+    """Each element of the array that starts here, a very large one as its text; where the array ends."""
     at = _skip(text, at + 1)
     if text.startswith("]", at):
         return at + 1
     while True:
-        element, at = _decode(text, at)
-        yield element
-        at = _skip(text, at)
+        element, end = _decode(text, at)
+        yield element if end - at < LARGE else text[at:end]
+        at = _skip(text, end)
         if text.startswith("]", at):
             return at + 1
         at = _skip(text, _expect(text, at, ","))
