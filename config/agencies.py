@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel
 
 from config.connectors import Kinds
 from config.expressions import Compiler, Expressions
-from config.models import AgencyFile, BasisPart, FeedPart, LimitsPart, SharePart
+from config.models import AgencyFile, BasisPart, FeedPart, LimitsPart, SharePart, WhenPart
 from config.problems import nearest
 from config.resolved import Agency, Feed, FeedTest, Limits, ShareConfig, When
 from config.syntax import Document, Node
 from config.validation import check
-from hub.contracts.item import Item, Level
+from hub.contracts.item import Item, Kind, Level
 from hub.contracts.share import Basis, Share
 from transforms.checks import CheckRule
 from transforms.expression import Compiled
@@ -100,10 +100,23 @@ class AgencyReader:
         if self.world.kinds.sources[kind].pulls and not (part.when and (part.when.cron or part.when.every)):
             message = f"a feed that pulls ({kind}) has to be told when"
             self.document.report(node.at("when"), f"{path}.when", "missing-key", message, 'add when: {cron: "0 2 * * *"}, or when: {every: 1h}')
-        when = When(part.when.cron, part.when.every, part.when.due) if part.when else None
+        when = self._when(node.at("when"), f"{path}.when", item, part.when) if part.when else None
         priority = item.priority.get(f"{self.code}.{name}", part.priority)
         snapshot = part.snapshot.after if part.snapshot else 0
         return Feed(f"{self.code}.{name}", self.code, item, kind, config, read, when, rules, checks, only, limits, priority, snapshot)
+
+    def _when(self, node: Node, path: str, item: Item, part: WhenPart) -> When:
+        due = part.due
+        if due is not None:
+            dates = [f.name for f in item.fields if f.kind in (Kind.DATE, Kind.TIME)]
+            meant = due.field or next((f.name for f in item.fields if "event_date" in f.roles), "")
+            if meant not in dates:
+                message = f"{item.code} has no date field {meant}" if meant else f"{item.code} has no event date to count from"
+                self.document.report(
+                    node.at("due"), f"{path}.due", "unknown-field", message, f"say after which: {due.amount} {due.unit} after {dates[0] if dates else '…'}"
+                )
+            due = replace(due, field=meant)
+        return When(part.cron, part.every, due, tuple(part.quiet), part.days == "workdays")
 
     def _required(self, node: Node, path: str, *keys: str) -> None:
         """Report keys that are missing or empty."""

@@ -16,7 +16,9 @@ from config.syntax import MAX_BYTES
 MAX_FILES: Final = 5_000
 MAX_TOTAL: Final = 64 << 20
 FOLDERS: Final = ("codes", "catalogue", "agencies")
-COMMON: Final = "catalogue/common.yaml"
+COMMON_FIELDS: Final = "catalogue/common.yaml"
+COMMON: Final = {COMMON_FIELDS: "common.yaml", "calendar.yaml": "calendar.yaml"}
+"""Files that have a packaged content where a configuration has none of its own."""
 
 
 def version_of(bundle: Mapping[str, bytes]) -> str:
@@ -33,7 +35,7 @@ def read_bundle(directory: Path) -> tuple[dict[str, bytes], list[Problem]]:
     bundle: dict[str, bytes] = {}
     problems: list[Problem] = []
     total = 0
-    names = ["hub.yaml", "agencies.yaml", *(f"{folder}/{name}" for folder in FOLDERS for name in _listed(directory / folder))]
+    names = ["hub.yaml", "agencies.yaml", "calendar.yaml", *(f"{folder}/{name}" for folder in FOLDERS for name in _listed(directory / folder))]
     for name in names[:MAX_FILES]:
         path = directory / name
         if name.endswith(".yml"):
@@ -49,10 +51,8 @@ def read_bundle(directory: Path) -> tuple[dict[str, bytes], list[Problem]]:
 
 
 def with_common(bundle: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The bundle with the packaged common fields where it has none of its own."""
-    if COMMON in bundle:
-        return dict(bundle)
-    return {**bundle, COMMON: resources.files("config").joinpath("common.yaml").read_bytes()}
+    """The bundle with the packaged common fields and calendar where it has none of its own."""
+    return {name: resources.files("config").joinpath(packaged).read_bytes() for name, packaged in COMMON.items() if name not in bundle} | dict(bundle)
 
 
 def _listed(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """A directory of YAML files in, one resolved configuration or all of its problems out.
 
 hub.yaml            the city and the machine
+calendar.yaml       working days; the packaged ones where it is missing
 agencies.yaml       every agency that the city knows
 codes/*.yaml        one code list each
 catalogue/*.yaml    one item each; catalogue/common.yaml overrides the fields that every item may carry
@@ -13,19 +14,21 @@ import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
 from config.agencies import AgencyReader, Found, World
-from config.bundle import COMMON, read_bundle, sample_files, version_of, with_common
+from config.bundle import COMMON_FIELDS, read_bundle, sample_files, version_of, with_common
 from config.catalogue import Codes, read_codes, read_common, read_items
 from config.connectors import Kinds, registered
 from config.expressions import Compiler
-from config.models import AgenciesFile, AgencyFile, AgencyPart, HubFile, Part
+from config.models import AgenciesFile, AgencyFile, AgencyPart, CalendarFile, HubFile, Part
 from config.problems import Problem
 from config.resolved import Agency, HubConfig, Keep, Limits
 from config.syntax import Document, Node
 from config.validation import check
+from hub.calendar import WorkingDays
 
 Model = TypeVar("Model", bound=Part)
 
@@ -85,15 +88,32 @@ class _Build:
         """Everything resolved; None where `hub.yaml` cannot be read."""
         main = self._whole("hub.yaml", HubFile, "city: …")
         codes = read_codes(self._in("codes"))
-        common = read_common(self.documents.get(COMMON), codes)
+        common = read_common(self.documents.get(COMMON_FIELDS), codes)
         items, doubtful = read_items(self._in("catalogue"), common, codes)
         owners = self._owners()
         world = World(self._agencies(owners), items, doubtful, Compiler(codes), self.kinds, _limits(main), self.files)
         found = [AgencyReader(self.documents[name], part, world).read() for name, part in owners.items()]
-        return _hub(version, main, codes, world, found) if main else None
+        calendar = self._calendar()
+        return _hub(version, main, codes, world, found, calendar) if main else None
+
+    def _calendar(self) -> WorkingDays:
+        """The working days that the configuration knows."""
+        part = self._whole("calendar.yaml", CalendarFile, "years: {2026: {holidays: [10-01..10-07], workdays: [10-10]}}")
+        root = self.documents["calendar.yaml"].root if part else None
+        days: dict[str, set[date]] = {"holidays": set(), "workdays": set()}
+        for year, known in part.years.items() if part else ():
+            for kind, spans in (("holidays", known.holidays), ("workdays", known.workdays)):
+                for number, span in enumerate(spans):
+                    try:
+                        days[kind].update(span.in_year(year))
+                    except ValueError as error:
+                        assert root is not None, "a file with parts has a root"
+                        place, path = root.at("years", str(year), kind, number), f"years.{year}.{kind}.{number}"
+                        self.documents["calendar.yaml"].report(place, path, "bad-value", f"{year} has no such day: {error}", "write month-day: 02-28")
+        return WorkingDays(frozenset(days["holidays"]), frozenset(days["workdays"]), frozenset(part.years if part else ()))
 
     def _in(self, folder: str) -> list[Document]:
-        return [document for name, document in sorted(self.documents.items()) if name.startswith(f"{folder}/") and name != COMMON]
+        return [document for name, document in sorted(self.documents.items()) if name.startswith(f"{folder}/") and name != COMMON_FIELDS]
 
     def _whole(self, name: str, model: type[Model], start: str) -> Model | None:
         """A file as its model; an empty one is reported."""
@@ -150,7 +170,7 @@ def _limits(main: HubFile | None) -> Limits:
     return Limits(Limits().rejected if given.rejected is None else given.rejected, Limits().shrink if given.shrink is None else given.shrink)
 
 
-def _hub(version: str, main: HubFile, codes: Codes, world: World, found: list[Found]) -> HubConfig:
+def _hub(version: str, main: HubFile, codes: Codes, world: World, found: list[Found], calendar: WorkingDays) -> HubConfig:
     return HubConfig(
         version=version,
         city=main.city,
@@ -158,6 +178,7 @@ def _hub(version: str, main: HubFile, codes: Codes, world: World, found: list[Fo
         stores=main.stores.model_dump(),
         listen=main.listen,
         keep=Keep(main.keep.landing, main.keep.done, main.keep.journal),
+        calendar=calendar,
         agencies=world.agencies,
         codes=codes,
         items=world.items,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from config.values import BrokerSetting, Cron, Day, DueTime, Every, Listen, Percent, StoreSetting, Texts
+from config.values import BrokerSetting, Cron, Day, DueTime, Every, Listen, Percent, QuietWindow, StoreSetting, Texts, YearDays
 from hub.contracts.endpoint import Duration
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -102,7 +102,9 @@ class WhenPart(Part):
 
     cron: Cron | None = Field(None, description="minute hour day month weekday")
     every: Every | None = Field(None, description="A period: 15m.")
-    due: DueTime | None = Field(None, description="How long after the event records must be here: 7 workdays.")
+    quiet: list[QuietWindow] = Field(default_factory=list, max_length=10, description="Times of the day in which nothing is begun: 08:00-18:00.")
+    days: Literal["all", "workdays"] = Field("all", description="workdays: nothing is begun on weekends and holidays, shifted working days count.")
+    due: DueTime | None = Field(None, description="How long after the item's event date, or the date field named, records must be here: 7 workdays.")
 
 
 class SnapshotPart(Part):
@@ -225,6 +227,19 @@ class GatewayPart(Part):
         if host not in ("localhost", "::1") and not host.startswith("127.") and not self.because.strip():
             raise ValueError("keys and records would travel in clear beyond this machine: listen on 127.0.0.1 behind a TLS proxy, or say because: …")
         return self
+
+
+class CalendarYear(Part):
+    """The working days of one year (节假日安排)."""
+
+    holidays: list[YearDays] = Field(default_factory=list, max_length=60, description="Days off: 10-01..10-07.")
+    workdays: list[YearDays] = Field(default_factory=list, max_length=60, description="Days of a weekend on which people work (调休上班).")
+
+
+class CalendarFile(Part):
+    """calendar.yaml: working days by year. Without one of your own, the packaged one holds."""
+
+    years: dict[int, CalendarYear] = Field(max_length=100)
 
 
 class HubFile(Part):

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pydantic import BaseModel
 
 from config.models import GatewayPart
-from config.values import Due
+from hub.calendar import Due, Window, WorkingDays
 from hub.contracts.item import Item
 from hub.contracts.share import Share
 from transforms.checks import CheckRule
@@ -33,6 +33,8 @@ class When:
     cron: str | None = None
     every: timedelta | None = None
     due: Due | None = None
+    quiet: tuple[Window, ...] = ()
+    workdays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class HubConfig:
     stores: Mapping[str, str]
     listen: str
     keep: Keep
+    calendar: WorkingDays
     agencies: Mapping[str, Agency]
     codes: Mapping[str, Mapping[str, str]]
     items: Mapping[str, Item]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,11 +11,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from hub.calendar import Due, Window
 from hub.contracts.endpoint import Duration
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)\s*%")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_DUE = re.compile(r"(\d{1,4})\s*(workdays|workday|days|day|d|h)")
+_DUE = re.compile(r"(\d{1,4})\s*(workdays|workday|days|day|d|h)(?:\s+after\s+([a-z][a-z0-9_]*))?")
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24):([0-5]\d)")
+_SPAN = re.compile(r"(\d{2})-(\d{2})(?:\.\.(\d{2})-(\d{2}))?")
 _CRON_RANGES: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_NAMES: Final = {
     3: {name: number for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)},
@@ -28,11 +32,18 @@ KEY_PART = re.compile(r"[a-z][a-z0-9_]*(?:\s*\|\s*[a-z][a-z0-9_]*)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """How long after the event a record must have been sent: `amount` of "workdays", "days" or "hours"."""
+class Span:
+    """Days of a year, first and last as (month, day)."""
 
-    amount: int
-    unit: str
+    first: tuple[int, int]
+    last: tuple[int, int]
+
+    def in_year(self, year: int) -> Iterator[date]:
+        """Its days. Raises `ValueError` where the year has no such day."""
+        day, last = date(year, *self.first), date(year, *self.last)
+        while day <= last:
+            yield day
+            day += timedelta(days=1)
 
 
 def _percent(value: object) -> object:
@@ -44,8 +55,25 @@ def _percent(value: object) -> object:
 def _due(value: object) -> object:
     if isinstance(value, str) and (match := _DUE.fullmatch(value.strip())):
         unit = {"w": "workdays", "d": "days", "h": "hours"}[match[2][0]]
-        return Due(int(match[1]), unit)
-    raise ValueError("write how long after the event it is due: 7 workdays, 3 days, 12h")
+        return Due(int(match[1]), unit, match[3] or "")
+    raise ValueError("write how long after the event it is due: 7 workdays, 3 days, 12h, 7 workdays after decision_date")
+
+
+def _window(value: object) -> object:
+    if isinstance(value, str) and (match := _WINDOW.fullmatch(value.strip())):
+        begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
+        if end <= 24 * 60 and begin != end:
+            return Window(begin, end)
+    raise ValueError('write from when to when on a day: "08:00-18:00"')
+
+
+def _days(value: object) -> object:
+    if isinstance(value, str) and (match := _SPAN.fullmatch(value.strip())):
+        first = (int(match[1]), int(match[2]))
+        last = (int(match[3]), int(match[4])) if match[3] else first
+        if first <= last:
+            return Span(first, last)
+    raise ValueError("write a day or days of the year: 10-01, 10-01..10-07")
 
 
 def _cron_field(text: str, index: int) -> None:
@@ -132,7 +160,11 @@ def _single(value: Any) -> Any:
 
 
 Percent = Annotated[float, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?\s*%$", "examples": ["5%"]})]
-DueTime = Annotated[Due, BeforeValidator(_due), WithJsonSchema({"type": "string", "examples": ["7 workdays", "3 days", "12h"]})]
+DueTime = Annotated[
+    Due, BeforeValidator(_due), WithJsonSchema({"type": "string", "examples": ["7 workdays", "3 days", "12h", "7 workdays after decision_date"]})
+]
+QuietWindow = Annotated[Window, BeforeValidator(_window), WithJsonSchema({"type": "string", "examples": ["08:00-18:00", "22:00-06:00"]})]
+YearDays = Annotated[Span, BeforeValidator(_days), WithJsonSchema({"type": "string", "examples": ["10-01", "10-01..10-07"]})]
 Day = Annotated[date, BeforeValidator(_day)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Every = Annotated[Duration, AfterValidator(_every)]

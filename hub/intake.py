@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from hub.tables import arrival, batch, feed_note, run
 _PLACES = frozenset(("start", "line", "tail", "size", "matched", "basis", "plain", "found"))  # where a cut lies, not how it reads
 _MAKE = "1"  # raise it when transforms make other rows of the same bytes
 _CURSOR = "cursor"
+KNOWN, HEARD = "known", "heard"  # notes whose time says when a feed was set up, and when its agency last reported
 _READING, _FINISHED, _REFUSED, _REFUSING = "reading", "finished", "refused", "refusing"
 
 
@@ -69,6 +70,7 @@ class FeedIntake:
         about = json.dumps(evidence, ensure_ascii=False) if evidence is not None else "null"
 
         def work(connection: Connection) -> Arrival:
+            self._write_note(connection, HEARD, value=True)
             if cursor is not None:
                 self._write_note(connection, _CURSOR, cursor)
             return self._number(connection, name, key, sealed, landed, about)
@@ -254,6 +256,13 @@ class FeedIntake:
 
         await self._ledger.state.write(work)
         await self._ledger.note("refused", self.feed, arrival=found.number, code=error.code, reason=error.message)
+
+
+def meet(connection: Connection, feeds: Iterable[str], ledger: Ledger) -> None:
+    """Write down when feeds were first seen in a configuration."""
+    rows = [{"feed": feed, "key": KNOWN, "value": ledger.seal_text("true"), "at": ledger.now()} for feed in feeds]
+    if rows:
+        connection.execute(insert(feed_note).on_conflict_do_nothing(), rows)
 
 
 def _at(number: int, item: str) -> Any:

@@ -176,12 +176,12 @@ class Ledger:
 
     # Load ------------------------------------------------------------------------------------------------------------------------------
 
-    async def applied(self, loaded: Batch, receipt: Receipt) -> None:
-        """Copy a store's receipt (never added, so a second copy changes nothing). `loaded.frame` gives the rows' ordinals."""
+    async def applied(self, loaded: Batch, receipt: Receipt, *, late: int = 0) -> None:
+        """Copy a store's receipt (never added, so a second copy changes nothing). `loaded.frame` gives the rows' ordinals; `late` of them were overdue."""
         header = loaded.header
         fates = np.zeros(header.rows, np.uint8)
         fates[header.places(loaded.frame[ORDINAL].to_numpy())] = receipt.fates
-        values = {"applied_at": self.now(), "seq": receipt.seq, "load_counts": json.dumps(receipt.counts), "load_fates": pack(fates)}
+        values = {"applied_at": self.now(), "seq": receipt.seq, "load_counts": json.dumps(receipt.counts), "load_fates": pack(fates), "late": late}
         aside = self._aside(loaded, receipt.refused)
 
         def work(connection: Connection) -> None:

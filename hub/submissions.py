@@ -141,10 +141,7 @@ class Submissions:
         where = (run.c.item == mine.item) & (run.c.arrival == mine.arrival) & (run.c.generation == came.generation)
         ran = connection.execute(select(run).where(where)).one()
         sums = totals(connection, item=mine.item, arrival=mine.arrival, generation=came.generation)
-        first = connection.execute(
-            select(arrival.c.number).where(arrival.c.feed == mine.feed, arrival.c.state == "reading").order_by(arrival.c.number)
-        ).scalar()
-        waits = held and ran.state == "running" and first == mine.arrival
+        waits = held and came.state == "reading" and ran.state == "running"
         settled = came.state in ("finished", "refused") or ran.state in ("succeeded", "failed")
         state = "held" if waits else str(ran.state)
         reason = came.reason or ran.reason

@@ -77,6 +77,7 @@ batch = Table(
     Column("collect_fates", LargeBinary),
     Column("load_counts", Text, nullable=False, default="{}"),
     Column("load_fates", LargeBinary),
+    Column("late", Integer, nullable=False, default=0),  # new records that came after their deadline
     Index("batch_arrival", "item", "arrival", "generation"),
     Index("batch_feed_open", "feed", "settled_at"),
     Index("batch_in_flight", "applied_at"),

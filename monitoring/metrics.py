@@ -88,6 +88,8 @@ class _Gauges(Collector):
 def _feeds(feeds: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
     state = GaugeMetricFamily("credit_hub_feed_state", "1 for the state that the feed is in.", labels=["feed", "state"])
     records = GaugeMetricFamily("credit_hub_feed_last_run_records", "Records of the feed's last run by fate.", labels=["feed", "fate"])
+    overdue = GaugeMetricFamily("credit_hub_feed_overdue", "1 where nothing came in a period in which the item has to be reported, else 0.", labels=["feed"])
+    late = GaugeMetricFamily("credit_hub_feed_late_records", "New records that came after their deadline.", labels=["feed"])
     missing = GaugeMetricFamily("credit_hub_feed_imbalance_records", "Records of the last run that the ledger cannot place; must be 0.", labels=["feed"])
     for feed in feeds:
         for word in FEED_STATES:
@@ -98,7 +100,9 @@ def _feeds(feeds: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
                 records.add_metric([feed["feed"], word], number)
         if counts:
             missing.add_metric([feed["feed"]], imbalance(counts))
-    yield from (state, records, missing)
+        overdue.add_metric([feed["feed"]], int(feed.get("reporting") == "overdue"))
+        late.add_metric([feed["feed"]], feed.get("late", 0))
+    yield from (state, records, overdue, late, missing)
 
 
 def _shares(shares: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:

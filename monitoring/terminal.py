@@ -84,6 +84,12 @@ def status(answer: Mapping[str, Any]) -> None:
         last = feed["last_run"]
         feeds.append((feed["feed"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or "when it arrives"))
     _table("报送 feeds", ("feed", "state", "last run", "next"), feeds, "no feeds are configured: see `run_hub.py init`", names=1)
+    for feed in answer["feeds"]:
+        if feed["reporting"] == "overdue":
+            since = f"nothing since {feed['last_report'][:16]}" if feed["last_report"] else "it never reported"
+            _CONSOLE.print(Text(f"! {feed['feed']} is overdue ({feed['frequency']}, 超时): {since}; due by {feed['overdue_since'][:16]}", style="yellow"))
+        if feed["late"]:
+            _CONSOLE.print(Text(f"  {feed['feed']}: {feed['late']} new records came after their deadline (迟报)"))
     shares = [
         (s["share"], s["to"], _state(s["state"]), s["delivered"], "  ".join(f"{k} {v}" for k, v in s["withheld"].items()), s["waiting"], s["dead"])
         for s in answer["shares"]

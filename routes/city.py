@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
 from config.loader import Loaded, load_bundle
-from config.resolved import Feed, HubConfig, ShareConfig
+from config.resolved import Feed, HubConfig, ShareConfig, When
 from config.secrets import Secrets
 from connectors.queues import open_broker
 from connectors.registry import OUTLETS, SOURCES
@@ -30,7 +30,7 @@ from hub.contracts.observer import Observer
 from hub.contracts.source import Source
 from hub.contracts.store import Store
 from hub.deliveries import Deliveries
-from hub.intake import FeedIntake
+from hub.intake import FeedIntake, meet
 from hub.keystore import ensure_keys
 from hub.landing import Landing
 from hub.ledger import Ledger
@@ -46,6 +46,7 @@ from routes.reentry import again_from_landing
 from routes.references import share_queue
 from routes.share import ShareRoute
 from routes.snapshot import SnapshotEnd
+from routes.timeliness import Timeliness
 from transforms.intake import FeedPlan
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -130,6 +131,7 @@ class City:
         self.landing = Landing(self.home / "landing", self.keys)
         self.claims = Landing(self.home / "claims", self.keys)
         await self._keep_config(self.config.version, self.bundle)
+        self.timeliness = Timeliness(lambda: self.config, self.ledger)
         self.deliveries = Deliveries(self.state)
         self.broker: Broker = open_broker(self.secrets.expand(self.config.broker), self.home)
         for name, setting in self.config.stores.items():
@@ -151,11 +153,14 @@ class City:
 
     async def build(self) -> None:
         """Make the routes of the present configuration, and their queues."""
+        await self.state.write(lambda c: meet(c, self.config.feeds, self.ledger))
         self.feeds = {name: self._feed(feed) for name, feed in self.config.feeds.items()}
         for feed in self.config.feeds.values():
             if feed.item.code not in self.loads:
                 store = self.stores[feed.item.store]
-                self.loads[feed.item.code] = LoadRoute(feed.item, store, self.broker, self.ledger, self.keys, self.claims, self.observer, self.whole)
+                self.loads[feed.item.code] = LoadRoute(
+                    feed.item, store, self.broker, self.ledger, self.keys, self.claims, self.observer, self.whole, self.timeliness.late
+                )
         self.shares = {name: self._share(share) for name, share in self.config.shares.items()}
         for queue in [*(load.queue for load in self.loads.values()), *(share.offers.queue for share in self.shares.values())]:
             await self.broker.declare(queue)
@@ -258,6 +263,15 @@ class City:
     async def resend(self, header: Header, cut: dict[str, object]) -> None:
         """Send one batch again from landing; ids repeat, so it can never count twice."""
         await self.sink.deliver(await self.whole(header))
+
+    def not_now(self, when: When | None) -> float:
+        """Seconds for which a feed begins nothing: a quiet window, or a day on which nobody works; 0 when it may."""
+        now = self.clock().replace(tzinfo=None)
+        if when is None:
+            return 0.0
+        if when.workdays and not self.config.calendar.works(now.date()):
+            return (datetime.combine(now.date() + timedelta(days=1), time()) - now).total_seconds()
+        return max((window.left(now) for window in when.quiet), default=0.0)
 
     def can_adopt(self, config: HubConfig) -> bool:
         """True where only feeds, shares and the catalogue differ: broker, stores and address need a restart."""

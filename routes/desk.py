@@ -69,7 +69,8 @@ class Desk:
     async def status(self) -> dict[str, Any]:
         """Feeds, shares and queues as they stand; the fixed face of `status --format json` and what the console adds."""
         city = self._city
-        feeds = [await self._feed_status(name) for name in city.feeds]
+        reports = await city.timeliness.of_all(city.config.feeds)
+        feeds = [await self._feed_status(name) | reports[name] for name in city.feeds]
         return {
             "feeds": feeds,
             "shares": [await self._share_status(name) for name in city.shares],

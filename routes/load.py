@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from hub.contracts.batch import Batch, Header
+from hub.contracts.batch import Batch, Header, Receipt
 from hub.contracts.blocking import to_its_end
 from hub.contracts.broker import Broker, Delivered
 from hub.contracts.errors import Misconfigured, Rejected
@@ -48,6 +48,7 @@ class LoadRoute:
         claims: Landing,
         observer: Observer,
         whole: Callable[[Header], Awaitable[Batch]],
+        late: Callable[[Batch, Receipt], Awaitable[int]],
     ) -> None:
         self.item = item
         self._store = store
@@ -57,6 +58,7 @@ class LoadRoute:
         self._claims = claims
         self._observer = observer
         self._whole = whole
+        self._late = late
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{item.code}")
 
     @property
@@ -116,7 +118,7 @@ class LoadRoute:
             one = await self._with_rows(one)
             receipt = await self._store.apply(one.batch, self.item, one.subjects if one.subjects is not None else pl.DataFrame(schema=SUBJECTS_SCHEMA))
         failpoint("load.applied")
-        await self._ledger.applied(one.batch, receipt)
+        await self._ledger.applied(one.batch, receipt, late=await self._late(one.batch, receipt))
         failpoint("load.copied")
         await self._broker.ack(one.delivered)
         failpoint("load.acked")

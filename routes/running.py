@@ -17,6 +17,7 @@ from routes.desk import Desk
 _CONFIG_LOOK_S = 2.0
 _MISSING_LOOK_S = 60.0
 _POLL_S = 0.05
+_QUIET_LOOK_S = 60.0
 
 
 class RunningHub:
@@ -71,6 +72,8 @@ class RunningHub:
             nonlocal asked
             if not asked:
                 await (_any(due.wait, kept.nudged.wait) if due is not None else _any(route.source.wake, kept.nudged.wait, _quiet(route)))
+            while (wait := self.city.not_now(when)) and not kept.nudged.is_set():
+                await _any(lambda wait=wait: asyncio.sleep(min(wait, _QUIET_LOOK_S)), kept.nudged.wait)  # type: ignore[misc]
             asked = True
             kept.nudged.clear()
             if due is not None:

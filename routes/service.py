@@ -21,6 +21,7 @@ from monitoring.metrics import Metrics
 from monitoring.narration import Narrator
 from monitoring.server import serve as serve_console
 from routes.city import BATCH_ROWS, City
+from routes.gateway import Gateway
 from routes.running import RunningHub
 
 
@@ -92,8 +93,10 @@ async def _stay(hub: RunningHub, config: Path, listen: str) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     host, _, port = listen.rpartition(":")
     runner = await serve_console(view, host, int(port))
+    gateway = Gateway(hub.city)
     try:
         await hub.start()
+        await gateway.open()
         where = ", ".join(f"http://{address[0]}:{address[1]}/" for address in runner.addresses)
         hub.city.observer.tell("started", "hub", console=where, home=str(hub.city.home))
         watching = asyncio.create_task(hub.watch_config(config))
@@ -103,6 +106,7 @@ async def _stay(hub: RunningHub, config: Path, listen: str) -> bool:
             task.cancel()
         await asyncio.gather(watching, refreshing, return_exceptions=True)
     finally:
+        await gateway.close()
         await runner.cleanup()
     return True
 

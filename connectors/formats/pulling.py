@@ -72,6 +72,12 @@ class Harvest:
         """Forget what was not landed."""
         await self._worker.do(self._writer.abort)
 
+    async def begin_again(self) -> None:
+        """Forget the rows so far, because what they were read from has changed meanwhile."""
+        await self.drop()
+        self._writer = self._intake.writer()
+        self._held, self._size, self.rows = [], 0, 0
+
     async def _flush(self) -> None:
         if self._held:
             await self._worker.do(self._writer.write, b"".join(self._held))
@@ -150,8 +156,10 @@ class PullSource:
             pulled = await self._puller.pull(after, harvest)
             if harvest.rows:
                 await harvest.land(f"{self.feed} {self._now():%Y-%m-%dT%H:%M:%S.%fZ}.jsonl", pulled)
-            elif pulled.cursor is not None:
-                await self._intake.remember("cursor", pulled.cursor)
+            else:
+                await self._intake.remember("heard", value=True)  # it was asked and had nothing new
+                if pulled.cursor is not None:
+                    await self._intake.remember("cursor", pulled.cursor)
         finally:
             await harvest.drop()
         return pulled.more

@@ -33,7 +33,7 @@ fields:
   - {name: reg_no, title: 工商注册号, length: 15, need: C1, check: reg_no}
   - {name: kind, title: 处罚类别, codes: kinds, multi: true}
   - {name: fine_wan, title: 罚款金额, type: number, length: 18, scale: 6, unit: 万元}
-  - {name: decision_date, title: 决定日期, type: date, need: M}
+  - {name: decision_date, title: 决定日期, type: date, need: M, role: event_date}
 """,
     "agencies/A0030.yaml": """\
 agency: {code: A0030, name: 法制办公室}

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from config.loader import load, load_bundle
 from config.resolved import HubConfig, Limits
-from config.values import Due
+from hub.calendar import Due
 from hub.contracts.item import Identifier, Level
 from tests.unit.sample_config import FILES, bundle
 
-NAMES = [*FILES, "catalogue/common.yaml"]
+NAMES = [*FILES, "catalogue/common.yaml", "calendar.yaml"]
 
 
 def written(directory: Path, **changed: str) -> Path:
@@ -38,7 +38,7 @@ def test_a_feed_is_resolved_with_item_rules_checks_and_limits() -> None:
 
     assert (feed.kind, feed.item.code, feed.agency) == ("folder", "A0030-F06-01", "A0030")
     assert feed.when is not None
-    assert (feed.when.cron, feed.when.due) == ("0 2 * * *", Due(7, "workdays"))
+    assert (feed.when.cron, feed.when.due) == ("0 2 * * *", Due(7, "workdays", "decision_date"))
     assert {name: rule.type for name, rule in feed.rules.items()} == {"uscc": "text", "fine_wan": "number"}
     assert [(c.action, c.code, c.message, c.field) for c in feed.checks] == [
         ("reject", "X001", "", "decision_date"),
