@@ -24,6 +24,7 @@ _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _EDGES = " \u3000\xa0\u200b\u200c\u200d\ufeff"
 _NUMBER = re.compile(r"\d[\d,]*")
 _GUARDED = re.compile("captcha|verifycode|validatecode|checkcode|yzm|验证码", re.IGNORECASE)
+_XPATH = ("/", "./", "../", "(")
 _ROWS = etree.XPath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr")
 _CELLS = etree.XPath("./td | ./th")
 _INPUTS = etree.XPath("//input")
@@ -40,12 +41,12 @@ class Link:
 
 
 class Selector:
-    """Elements of a page by a CSS selector, or by an XPath that begins with `/`, `.` or `(`. Raises `Misconfigured` for one that cannot be read."""
+    """Elements of a page by a CSS selector, or by an XPath that begins with `/`, `./` or `(`. Raises `Misconfigured` for one that cannot be read."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         try:
-            self._find = etree.XPath(text, regexp=False, smart_strings=False) if text[:1] in ("/", ".", "(") else CSSSelector(text)
+            self._find = etree.XPath(text, regexp=False, smart_strings=False) if text.startswith(_XPATH) else CSSSelector(text)
         except (etree.XPathError, SelectorError, ExpressionError) as error:
             raise Misconfigured(f"the selector {text!r} cannot be read", hint="write CSS such as `table.list a`, or XPath that begins with /") from error
 
