@@ -10,6 +10,9 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from connectors.folder import FolderConfig, FolderOutlet, FolderOutletConfig, FolderRead, FolderSource
+from connectors.gateway.settings import GatewayConfig, GatewayRead
+from connectors.gateway.source import GatewaySource
+from connectors.rest.settings import RestConfig, RestRead
 from connectors.soap.settings import SoapConfig, SoapRead
 from connectors.subscriber import SubscriberConfig, SubscriberOutlet
 from connectors.web import WebConfig, WebRead
@@ -52,6 +55,12 @@ def _queue(config: SubscriberConfig, *, share: str, home: Path, broker: Broker) 
     return SubscriberOutlet(config, broker, share)
 
 
+def _rest(config: RestConfig, read: RestRead, **hub: Any) -> Source:
+    from connectors.rest.puller import rest_source
+
+    return rest_source(config, read, **hub)
+
+
 def _soap(config: SoapConfig, read: SoapRead, **hub: Any) -> Source:
     from connectors.soap.puller import soap_source
 
@@ -70,6 +79,8 @@ def _revealed(secret: Any) -> str:
 
 SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(FolderConfig, FolderRead, FolderSource),
+    "gateway": SourceKind(GatewayConfig, GatewayRead, GatewaySource),
+    "rest": SourceKind(RestConfig, RestRead, _rest),
     "soap": SourceKind(SoapConfig, SoapRead, _soap),
     "web": SourceKind(WebConfig, WebRead, _web),
 }
