@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,6 +45,9 @@ def plain_address(url: str) -> str:
         raise ValueError("write an address such as https://host/path, without user, password or #")
     return url
 
+
+Signed = Callable[[], Awaitable[tuple[Mapping[str, str], Mapping[str, str]]]]
+"""Gives parameters and headers for one try: a signature holds a time and a nonce, which must not be sent twice."""
 
 AddressText = Annotated[str, AfterValidator(plain_address)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=32)]
@@ -111,15 +114,19 @@ class Client:
         most_bytes: int | None = None,
         accept: Collection[int] = (),
         again: bool | None = None,
+        signed: Signed | None = None,
     ) -> Answer:
         """Send one request and read its whole answer.
 
         `path` is appended to the configured address, or is an absolute URL on the same host. A status of 200 to 299, or one in `accept` (304, 401, 404), is
         returned; any other becomes `Unavailable` or `Misconfigured`. What may be repeated (GET and HEAD, or as `again` says) is tried up to three times.
+        `signed` gives what is sent in place of `params` and `headers`, anew for each try.
         """
-        url = self.address(path, params)
         repeats = method in ("GET", "HEAD") if again is None else again
         for tried in range(1, _TRIES + 1):
+            if signed is not None:
+                params, headers = await signed()
+            url = self.address(path, params)
             try:
                 return self.judged(await self._once(method, url, headers, data, most_bytes), accept)
             except Unavailable as error:
