@@ -24,6 +24,7 @@ from routes.commands.asking import (
     emit,
     loaded_or_exit,
     print_or,
+    read_config,
     run_async,
     show_problems,
 )
@@ -106,9 +107,7 @@ def init(directory: Annotated[Path, typer.Argument(help="Where the new configura
 @app.command()
 def lint(config: ConfigOption = EXAMPLE_CITY, output: FormatOption = Format.text) -> None:
     """Check a configuration: every error at once, with file, line, column and the way out."""
-    from config.loader import load
-
-    loaded = load(config)
+    loaded = read_config(config)
     show_problems(loaded, output)
     raise typer.Exit(FINDINGS if loaded.problems else FINE)
 

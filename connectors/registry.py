@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 
 from connectors.folder import FolderConfig, FolderOutlet, FolderOutletConfig, FolderRead, FolderSource
 from connectors.gateway.settings import GatewayConfig, GatewayRead
 from connectors.gateway.source import GatewaySource
+from connectors.kinds import OutletKind, SourceKind
 from connectors.rest.settings import RestConfig, RestRead
+from connectors.sftp import SftpConfig, SftpOutletConfig, SftpRead
 from connectors.soap.settings import SoapConfig, SoapRead
 from connectors.subscriber import SubscriberConfig, SubscriberOutlet
 from connectors.web import WebConfig, WebRead
 from connectors.webhook import WebhookConfig, WebhookOutlet
 from hub.contracts.broker import Broker
+from hub.contracts.plugins import plugins
 from hub.contracts.share import Outlet
 from hub.contracts.source import Source
-
-
-@dataclass(frozen=True)
-class SourceKind:
-    """`config` are the settings of the endpoint, `read` those of a feed that reads from it; `build` takes both and what the hub offers.
-
-    One that `pulls` has to be told when to ask: its feeds need a cron line or a period.
-    """
-
-    config: type[BaseModel]
-    read: type[BaseModel]
-    build: Callable[..., Source]
-    pulls: bool = False
-
-
-@dataclass(frozen=True)
-class OutletKind:
-    """`config` are the settings; `build` takes them with share, home and broker."""
-
-    config: type[BaseModel]
-    build: Callable[..., Outlet]
 
 
 def _webhook(config: WebhookConfig, *, share: str, home: Path, broker: Broker) -> Outlet:
@@ -61,6 +42,18 @@ def _rest(config: RestConfig, read: RestRead, **hub: Any) -> Source:
     return rest_source(config, read, **hub)
 
 
+def _sftp(config: SftpConfig, read: SftpRead, **hub: Any) -> Source:
+    from connectors.sftp.source import SftpSource
+
+    return SftpSource(config, read, **hub)
+
+
+def _bring(config: SftpOutletConfig, *, share: str, home: Path, broker: Broker) -> Outlet:
+    from connectors.sftp.outlet import SftpOutlet
+
+    return SftpOutlet(config)
+
+
 def _soap(config: SoapConfig, read: SoapRead, **hub: Any) -> Source:
     from connectors.soap.puller import soap_source
 
@@ -77,16 +70,21 @@ def _revealed(secret: Any) -> str:
     return secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
 
 
-SOURCES: Mapping[str, SourceKind] = {
+_SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(FolderConfig, FolderRead, FolderSource),
     "gateway": SourceKind(GatewayConfig, GatewayRead, GatewaySource),
-    "rest": SourceKind(RestConfig, RestRead, _rest),
-    "soap": SourceKind(SoapConfig, SoapRead, _soap),
-    "web": SourceKind(WebConfig, WebRead, _web),
+    "rest": SourceKind(RestConfig, RestRead, _rest, pulls=True),
+    "sftp": SourceKind(SftpConfig, SftpRead, _sftp),
+    "soap": SourceKind(SoapConfig, SoapRead, _soap, pulls=True),
+    "web": SourceKind(WebConfig, WebRead, _web, pulls=True),
 }
 
-OUTLETS: Mapping[str, OutletKind] = {
+_OUTLETS: Mapping[str, OutletKind] = {
     "folder": OutletKind(FolderOutletConfig, _folder),
     "queue": OutletKind(SubscriberConfig, _queue),
+    "sftp": OutletKind(SftpOutletConfig, _bring),
     "webhook": OutletKind(WebhookConfig, _webhook),
 }
+
+SOURCES: Mapping[str, SourceKind] = {**_SOURCES, **dict(plugins("credit_hub.sources", _SOURCES))}
+OUTLETS: Mapping[str, OutletKind] = {**_OUTLETS, **dict(plugins("credit_hub.outlets", _OUTLETS))}

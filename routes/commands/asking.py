@@ -60,11 +60,21 @@ def run_async(work: Callable[[], Awaitable[T]]) -> T:
         raise typer.Exit(130) from None
 
 
+def read_config(directory: Path) -> Loaded:
+    """The configuration with its problems; a package beside the hub that cannot be loaded ends the command."""
+    from hub.contracts.errors import HubError
+
+    try:
+        from config.loader import load
+
+        return load(directory)
+    except HubError as error:
+        fail(error)
+
+
 def loaded_or_exit(directory: Path, output: Format = Format.text) -> Loaded:
     """The configuration, or its errors and exit 1."""
-    from config.loader import load
-
-    loaded = load(directory)
+    loaded = read_config(directory)
     if loaded.hub is None:
         show_problems(loaded, output)
         raise typer.Exit(FINDINGS)
