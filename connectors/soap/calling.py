@@ -68,14 +68,16 @@ class Door:
         self._resolve = resolve
         self._description: Description | None = None
         self._client: Client | None = None
+        self._opening = asyncio.Lock()
 
     async def open(self) -> Client:
         """Read the description once. Raises `Misconfigured`."""
-        if self._client is None:
-            service, port = self._ports
-            self._description = await self._worker.do(Description, self._pins, service=service, port=port)
-            self._client = self._called(self._override or self._description.address)
-        return self._client
+        async with self._opening:
+            if self._client is None:
+                service, port = self._ports
+                self._description = await self._worker.do(Description, self._pins, service=service, port=port)
+                self._client = self._called(self._override or self._description.address)
+            return self._client
 
     @property
     def operations(self) -> frozenset[str]:

@@ -74,10 +74,10 @@ def _in_xml(text: str, values: Mapping[str, str]) -> str:
 
 
 def _in_cdata(text: str, values: Mapping[str, str]) -> str:
-    """A section cannot hold `]]>`, so it is broken after each bracket of a value."""
+    """A section cannot hold `]]>`, so it is broken after each bracket of a value; nor a carriage return, which is written outside of it."""
 
     def put(hole: re.Match[str]) -> str:
-        value = _carried(_value(hole[1], values)).replace("]", "]" + _BREAK)
+        value = _carried(_value(hole[1], values)).replace("]", "]" + _BREAK).replace("\r", "]]>&#13;<![CDATA[")
         return _BREAK + value if value.startswith(">") else value
 
     return _HOLE.sub(put, text)

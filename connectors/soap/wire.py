@@ -47,6 +47,8 @@ class Reply:
 def read(answer: Answer, name: str) -> Reply:
     """The reply in an HTTP answer. Raises `Unavailable` where nothing whole came, `Rejected` for XML that is never read."""
     body, declared = _root_part(answer, name)
+    if not body.strip() and answer.status >= 400:
+        return Reply(declared)  # the number says it all
     if not body.strip():
         raise Unavailable(f"{name} answered {answer.status} with nothing", hint="tried again by the schedule; ask the agency if it stays so")
     utf8, charset = decoded(body, declared)

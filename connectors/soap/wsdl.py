@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Never
 
 from zeep import Client, Settings
+from zeep.exceptions import ExternalReferenceForbidden
 from zeep.loader import parse_xml
 from zeep.transports import Transport
 from zeep.wsdl.bindings.soap import SoapBinding
@@ -78,6 +79,9 @@ class Description:
             yield
         except HubError:
             raise
+        except ExternalReferenceForbidden as error:
+            hint = f"{_HINT}; give imports a relative location, and write xsd:string for soapenc:string in the pinned copy"
+            raise Misconfigured(f"{self._name} imports something from the network; nothing was fetched", hint=hint) from error
         except Exception as error:  # zeep lets AttributeError, KeyError, lxml's and its own errors out, as the WSDL may be: none of them leaves this file
             raise Misconfigured(f"{self._name} {what}: {type(error).__name__}", hint=_HINT) from error
 
