@@ -16,9 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 import pytest
 
 _RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_SSHD = Path("/usr/sbin/sshd")
 _START = 90.0  # seconds that a server may take to start on a busy machine
 _STOP = 20.0
 _HOST = "127.0.0.1"
@@ -196,3 +198,134 @@ class RabbitServer:
         path.chmod(mode)
         if self._user is not None:
             os.chown(path, self._user.pw_uid, self._user.pw_gid)
+
+
+class SshServer:
+    """Debian's sshd of our own with SFTP and nothing else. Enter it to start it; `root` is the folder that its user sees first.
+
+    `options` are further lines of its configuration. `stop` and `start` keep its files and its host keys.
+    """
+
+    def __init__(self, *options: str) -> None:
+        requires(_SSHD, "SFTP tests run against Debian's openssh-server")
+        self._home = Path(tempfile.mkdtemp(prefix="hub-sshd-"))
+        self._user = unprivileged()
+        self.user = self._user.pw_name if self._user is not None else pwd.getpwuid(os.getuid()).pw_name
+        (self.port,) = free_ports(1)
+        self.root = self._home / "files"
+        self.root.mkdir()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._guards: list[subprocess.Popen[bytes]] = []
+        for kind in ("ed25519", "ecdsa", "rsa"):
+            self._keygen(f"host_{kind}", kind)
+        self._keygen("client", "ed25519")
+        self._configure(options)
+        self.own(self._home)
+
+    @property
+    def key(self) -> str:
+        """Private key of the one who may log in."""
+        return (self._home / "client").read_text("ascii")
+
+    @property
+    def key_file(self) -> Path:
+        """The same as a file, for other clients."""
+        return self._home / "client"
+
+    def host_key(self, kind: str = "ed25519") -> str:
+        """A public host key as `type base64`."""
+        return " ".join((self._home / f"host_{kind}.pub").read_text("ascii").split()[:2])
+
+    def fingerprint(self, kind: str = "ed25519") -> str:
+        """`SHA256:…` of a host key, as ssh-keygen says it."""
+        told = subprocess.run(["ssh-keygen", "-lf", self._home / f"host_{kind}.pub"], capture_output=True, check=True, text=True, timeout=20).stdout
+        return told.split()[1]
+
+    def own(self, path: Path) -> None:
+        """Give a path and everything in it to the server's user."""
+        if self._user is not None:
+            for each in (path, *path.rglob("*")):
+                os.chown(each, self._user.pw_uid, self._user.pw_gid, follow_symlinks=False)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._clear()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._clear()
+
+    def start(self) -> None:
+        """Start it and wait until it greets."""
+        identity: dict[str, Any] = {} if self._user is None else {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        with open(self._home / "output", "ab") as output:
+            command = [str(_SSHD), "-D", "-e", "-f", str(self._home / "sshd_config")]
+            server = subprocess.Popen(command, cwd=self._home, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **identity)
+        self._server = server
+        self._guards.append(guard(server, identity))
+        wait_until(lambda: server.poll() is not None or _greets(self.port), _START, "sshd starts", every=0.02)
+        if server.poll() is not None:
+            raise RuntimeError(f"sshd ended at once:\n{(self._home / 'output').read_text(errors='replace')[-2000:]}")
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._server is not None and self._server.poll() is None
+
+    def folder(self) -> Path:
+        """A new folder that its user may read and write."""
+        made = Path(tempfile.mkdtemp(dir=self.root))
+        self.own(made)
+        return made
+
+    def stop(self) -> None:
+        """End it and every connection that it has."""
+        if self._server is not None and self.running:
+            children = psutil.Process(self._server.pid).children(recursive=True)
+            self._server.kill()
+            for child in children:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            self._server.wait(_STOP)
+
+    def change_host_keys(self) -> None:
+        """Other host keys, as after a new installation, or with someone in between."""
+        self.stop()
+        for kind in ("ed25519", "ecdsa", "rsa"):
+            (self._home / f"host_{kind}").unlink()
+            self._keygen(f"host_{kind}", kind)
+        self.own(self._home)
+        self.start()
+
+    def _keygen(self, name: str, kind: str) -> None:
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", self._home / name], check=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    def _configure(self, options: tuple[str, ...]) -> None:
+        shutil.copy(self._home / "client.pub", self._home / "authorized_keys")
+        lines = [
+            *options,
+            f"ListenAddress {_HOST}:{self.port}",
+            *(f"HostKey {self._home}/host_{kind}" for kind in ("ed25519", "ecdsa", "rsa")),
+            f"AuthorizedKeysFile {self._home}/authorized_keys",
+            # PAM, because without it an sshd that cannot read the shadow file takes every account for locked.
+            "PidFile none", "StrictModes no", "UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
+            f"Subsystem sftp internal-sftp -d {self.root}", "ForceCommand internal-sftp", "MaxStartups 100", "LogLevel ERROR",
+        ]  # fmt: skip
+        (self._home / "sshd_config").write_text("\n".join(lines) + "\n")
+
+    def _clear(self) -> None:
+        self.stop()
+        for each in self._guards:
+            each.kill()
+            each.communicate()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+
+def _greets(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((_HOST, port), timeout=1) as connection:
+        connection.settimeout(2)
+        return connection.recv(4) == b"SSH-"
+    return False

@@ -8,16 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from connectors.folder import FolderOutlet, FolderOutletConfig
 from connectors.memory import MemoryOutlet
 from connectors.queues.embedded import EmbeddedBroker
+from connectors.sftp import SftpOutletConfig
+from connectors.sftp.outlet import SftpOutlet
 from connectors.subscriber import SubscriberConfig, SubscriberOutlet
 from connectors.webhook import WebhookOutlet
 from hub.contracts.errors import Misconfigured, Unavailable
 from hub.contracts.share import Outlet
 from tests.contract.outlet_contract import PARCEL, OutletContract, Place
 from tests.integration.receiver import SECRET, Receiver
+from tests.servers import SshServer
 
 
 class InMemory:
@@ -77,6 +81,24 @@ class Folder:
         self.path.write_bytes(b"")
 
 
+class Sftp:
+    """A folder on Debian's sshd; away means that it is stopped."""
+
+    def __init__(self, server: SshServer) -> None:
+        self.server = server
+        self.path = server.folder()
+        config = SftpOutletConfig(
+            host="127.0.0.1", port=server.port, user=server.user, key=SecretStr(server.key), host_key=(server.host_key(),), path=f"{self.path}/in/court"
+        )
+        self.outlet: Outlet = SftpOutlet(config)
+
+    async def arrived(self) -> dict[str, bytes]:
+        return {file.stem.rpartition("_")[2]: file.read_bytes() for file in sorted(self.path.glob("in/court/*.csv"))}
+
+    async def go_away(self) -> None:
+        self.server.stop()
+
+
 class TestMemory(OutletContract):
     def place(self) -> AbstractAsyncContextManager[Place]:
         @asynccontextmanager
@@ -128,6 +150,26 @@ class TestFolder(OutletContract):
         @asynccontextmanager
         async def opened() -> AsyncIterator[Place]:
             place = Folder(self.home)
+            try:
+                yield place
+            finally:
+                await place.outlet.close()
+
+        return opened()
+
+
+@pytest.mark.server
+class TestSftp(OutletContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, sshd: SshServer) -> None:
+        self.server = sshd
+        if not sshd.running:
+            sshd.start()
+
+    def place(self) -> AbstractAsyncContextManager[Place]:
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Place]:
+            place = Sftp(self.server)
             try:
                 yield place
             finally:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
 
 from connectors.folder import FolderConfig, FolderRead, FolderSource, Ready
 from connectors.memory import MemorySource
+from connectors.sftp import SftpConfig, SftpRead
+from connectors.sftp.source import SftpSource
 from hub.contracts.errors import Misconfigured, Unavailable
 from hub.contracts.source import Source
 from tests.contract.source_contract import KNOWN, ROWS, SourceContract
+from tests.servers import SshServer
 
 
 class TestMemorySource(SourceContract):
@@ -79,3 +86,48 @@ class TestFolderSource(SourceContract):
         async with asyncio.timeout(20):
             while not source.listening:
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.server
+class TestSftpSource(SourceContract):
+    """A folder on Debian's sshd."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, sshd: SshServer) -> None:
+        self.server = sshd
+        if not sshd.running:
+            sshd.start()
+        self.folder = sshd.folder()
+        self.sent = 0
+
+    def send(self, name: str, content: bytes) -> None:
+        path = self.folder / name
+        path.write_bytes(content)
+        self.sent += 1
+        os.utime(path, (1_700_000_000 + self.sent, 1_700_000_000 + self.sent))
+        (self.folder / f"{name}.ok").touch()
+        self.server.own(self.folder)
+
+    def source(self) -> Source:
+        config = SftpConfig(
+            host="127.0.0.1",
+            port=self.server.port,
+            user=self.server.user,
+            key=SecretStr(self.server.key),
+            host_key=(self.server.fingerprint(),),
+            path=str(self.folder),
+            every=timedelta(milliseconds=100),
+            timeout=timedelta(seconds=10),
+        )
+        read = SftpRead(ready=Ready(marker=".ok"))
+        return SftpSource(config, read, feed="A0000.memory", item="A0000-F00-01", known=KNOWN, intake=self.intake, home=self.folder, batch_rows=ROWS)
+
+    def left(self) -> list[str]:
+        kept = [p for p in self.folder.rglob("*") if p.is_file() and not {"done", "refused"} & set(p.relative_to(self.folder).parts)]
+        return [p.name for p in kept]
+
+    def take_away(self) -> None:
+        self.server.stop()
+
+    def misconfigure(self) -> None:
+        self.server.change_host_keys()
