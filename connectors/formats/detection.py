@@ -40,10 +40,10 @@ def foreign(stream: BinaryIO, start: int) -> bytes:
     return b""
 
 
-def fitting(sample: bytes, encoding: str) -> int:
-    """How many bytes are text in this encoding; a character that the end cuts in two is forgiven."""
+def fitting(sample: bytes, encoding: str, *, final: bool = False) -> int:
+    """How many bytes are text in this encoding; a character that the end cuts in two is forgiven unless the end is `final`."""
     try:
-        codecs.getincrementaldecoder(encoding)().decode(sample, final=False)
+        codecs.getincrementaldecoder(encoding)().decode(sample, final=final)
     except UnicodeDecodeError as error:
         return error.start
     return len(sample)
