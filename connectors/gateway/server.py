@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 
 from connectors.formats.worker import Worker
 from connectors.gateway import problems
@@ -122,6 +122,8 @@ class GatewayServer:
 
     async def _route(self, exchange: Exchange) -> web.StreamResponse:
         """Which question it is, who asks, whether it asks too often; only then the question itself."""
+        if exchange.request.version < HttpVersion10:
+            raise problems.Refusal(400, "malformed", "the request names no version of HTTP", headers={"Connection": "close"})
         method = "GET" if exchange.request.method == "HEAD" else exchange.request.method
         fitting = [(route, words) for route in self._routes if (words := route.match(exchange.request.path)) is not None]
         if not fitting:
