@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -12,6 +13,7 @@ from hub.contracts.headings import normalise_heading
 T = TypeVar("T")
 Cells = dict[str, str | None]
 WIDEST = 500  # columns
+_NOTHING = re.compile("暂无|没有|无数据|无记录")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def find(tables: Sequence[Sequence[Line[T]]], known: frozenset[str], *, chosen: 
     for lines in tables:
         rows, pairs = _listed(lines, known, chosen=chosen), _pairs(lines, known)
         fitting = known_among((label for label, _, _ in pairs), known)
-        if fitting > rows.known or (fitting and not rows.records):
+        if fitting > rows.known or (fitting and fitting == rows.known and not rows.records):
             paired += pairs
         else:
             listed.append(rows)
@@ -124,8 +126,10 @@ def _listed(lines: Sequence[Line[T]], known: frozenset[str], *, chosen: bool) ->
 def _no_record(line: Line[T], heading: tuple[str, ...]) -> bool:
     """An empty row, the heading again, a note over the whole width, or a closing total."""
     filled = [text for text in line.wide if text]
-    alone = len(line.cells) <= 1 and len(heading) > 1 and len(set(filled)) <= 1
-    return not filled or alone or line.wide == heading or normalise_heading(filled[0]) in TOTALS
+    if not filled or line.wide == heading or normalise_heading(filled[0]) in TOTALS:
+        return True
+    whole = len(line.wide) >= len(heading) or _NOTHING.search(filled[0]) is not None
+    return len(line.cells) == 1 and len(heading) > 1 and whole
 
 
 def _pairs(lines: Sequence[Line[T]], known: frozenset[str]) -> list[tuple[str, str | None, T]]:

@@ -30,7 +30,7 @@ class BulletinSite:
 
     firms: int = 12
     gone: set[int] = field(default_factory=set)  # entries that have vanished
-    paper: str = ""  # "pdf" or "doc": the notice's attachment is no table
+    paper: str = "xlsx"  # ending of the notice's attachment: xlsx or csv; pdf and doc are no tables
     drift: str = ""  # "tables" (none any more), "new" or "lost" (a heading), "links" (the list links nothing)
     empty: bool = False
     login: bool = False
@@ -40,6 +40,7 @@ class BulletinSite:
     reverse: bool = False  # the list is in another order
     robots: str | int = "User-agent: *\nDisallow: /private/\n"  # its text, or the status of its absence
     notice: bool = True
+    elsewhere: bool = False  # the notice is on another host
     requests: list[tuple[float, str, str, int]] = field(default_factory=list)
 
     def app(self) -> web.Application:
@@ -80,7 +81,7 @@ class BulletinSite:
     def _entries(self) -> list[tuple[str, str]]:
         """Addresses and titles, newest first."""
         links = [(f"detail/{n}", f"关于将{self.record(n)['企业名称']}列入经营异常名录的公告") for n in range(1, self.firms + 1) if n not in self.gone]
-        links += [("notice", "关于批量列入经营异常名录的公告")] * self.notice
+        links += [("http://elsewhere.example/notice" if self.elsewhere else "notice", "关于批量列入经营异常名录的公告")] * self.notice
         return [] if self.empty else links[::-1] if self.reverse else links
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -128,22 +129,31 @@ class BulletinSite:
         return _page(_labels(cells, 2, "th"))
 
     async def _notice(self, request: web.Request) -> web.Response:
-        return _page(f'<p>名单见附件。</p><a class="file" href="files/yc.{self.paper or "xlsx"}">附件：经营异常名录</a>')
+        return _page(f'<p>名单见附件。</p><a class="file" href="files/yc.{self.paper}">附件：经营异常名录</a>')
 
     async def _file(self, request: web.Request) -> web.Response:
-        kinds = {"pdf": b"%PDF-1.4\n%%EOF\n", "doc": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "WordDocument".encode("utf-16-le")}
-        body = kinds.get(request.match_info["name"].rpartition(".")[2]) or self._workbook()
-        return web.Response(body=body, content_type="application/vnd.ms-excel")
+        made = {"xlsx": self._workbook, "csv": self._text, "pdf": lambda: b"%PDF-1.4\n%%EOF\n", "doc": _word}
+        return web.Response(body=made[request.match_info["name"].rpartition(".")[2]](), content_type="application/vnd.ms-excel")
 
     def _workbook(self) -> bytes:
         book = Workbook(write_only=True)
         sheet = book.create_sheet("名单")
-        sheet.append(list(TITLES))
-        for n in range(101, 101 + IN_WORKBOOK):
-            sheet.append(list(self.record(n).values()))
+        for row in (TITLES, *self._notified()):
+            sheet.append(list(row))
         out = io.BytesIO()
         book.save(out)
         return out.getvalue()
+
+    def _text(self) -> bytes:
+        return "".join(",".join(row) + "\r\n" for row in (TITLES, *self._notified())).encode("gb18030")
+
+    def _notified(self) -> list[tuple[str, ...]]:
+        return [tuple(self.record(n).values()) for n in range(101, 101 + IN_WORKBOOK)]
+
+
+def _word() -> bytes:
+    """The first bytes of a document of an old word processor."""
+    return b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "WordDocument".encode("utf-16-le")
 
 
 def _labels(cells: list[tuple[str, str]], pairs: int, label: str) -> str:
@@ -177,7 +187,7 @@ def _conditional(request: web.Request, answer: web.StreamResponse) -> web.Stream
 def rows_of(site: BulletinSite) -> Iterator[tuple[str, ...]]:
     """What a pull of the whole site must find, by USCC."""
     numbers = [n for n in range(1, site.firms + 1) if n not in site.gone]
-    numbers += range(101, 101 + IN_WORKBOOK) if site.notice and not site.paper else []
+    numbers += range(101, 101 + IN_WORKBOOK) if site.notice and site.paper in ("xlsx", "csv") and not site.elsewhere else []
     yield from sorted(tuple(site.record(n).values()) for n in numbers)
 
 
