@@ -6,9 +6,9 @@ so that people are told where to look. It is landed beside the document, and rea
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import polars as pl
 
@@ -20,6 +20,8 @@ PIECE = 256 << 10
 UNREAD_MOST = 256 << 10
 """Characters of a record that cannot be read which are kept beside its reason; landing has it whole."""
 
+T = TypeVar("T")
+_WIDENINGS = 3
 _RISKY = frozenset('"\n\r' + SEPARATOR)
 
 
@@ -60,6 +62,17 @@ class Former(Protocol):
 
         `titles` are headings that must be among those written (after `Widened`). Raises `Rejected` with an F-code for a document that cannot be read.
         """
+
+
+def widened(attempt: Callable[[tuple[str, ...]], T]) -> T:
+    """What `attempt` makes of the headings it is given: none at first, and all of them when it raised `Widened`."""
+    titles: tuple[str, ...] = ()
+    for _ in range(_WIDENINGS):
+        try:
+            return attempt(titles)
+        except Widened as wider:
+            titles = wider.titles
+    raise Rejected("the document's fields change from one reading to the next", hint="report this document", code="F001")
 
 
 def heading_line(titles: Sequence[str]) -> bytes:

@@ -11,13 +11,11 @@ from typing import Any, BinaryIO
 from connectors.formats.csv import Block, Cut
 from connectors.formats.cut import cut_of_plain
 from connectors.formats.forms import Forms
-from connectors.formats.plain import Document, Former, Plain, Widened, heading_line
+from connectors.formats.plain import Document, Former, Plain, heading_line, widened
 from connectors.formats.worker import Worker
 from hub.contracts.batch import Batch, Header
 from hub.contracts.errors import Rejected
 from hub.contracts.source import Arrival, Intake, Landed
-
-_WIDENINGS = 3
 
 
 class ArrivalReader:
@@ -92,19 +90,11 @@ class ArrivalReader:
 
     def _formed(self, former: Former, document: Document) -> Cut:
         """Make the document's plain form and land it."""
-        titles: tuple[str, ...] = ()
-        for _ in range(_WIDENINGS):
-            try:
-                plain, landed = self._land(former, document, titles)
-            except Widened as wider:
-                titles = wider.titles
-                continue
-            if not plain.rows:
-                hint = "an empty delivery needs no file; otherwise ask the agency to send it again"
-                raise Rejected("the document has no data row", hint=hint, code="F005")
-            start = len(heading_line(plain.titles))
-            return cut_of_plain(plain.form, plain.titles, self._forms.known, landed, start, plain.evidence)
-        raise Rejected("the document's fields change from one reading to the next", hint="report this document", code="F001")
+        plain, landed = widened(lambda titles: self._land(former, document, titles))
+        if not plain.rows:
+            hint = "an empty delivery needs no file; otherwise ask the agency to send it again"
+            raise Rejected("the document has no data row", hint=hint, code="F005")
+        return cut_of_plain(plain.form, plain.titles, self._forms.known, landed, len(heading_line(plain.titles)), plain.evidence)
 
     def _land(self, former: Former, document: Document, titles: tuple[str, ...]) -> tuple[Plain, Landed]:
         document.stream.seek(0)
