@@ -48,7 +48,7 @@ class _Found:
 class ExcelFormer:
     """Makes a workbook into its plain form; the place of a record is its row in the sheet.
 
-    `convert` raises `Rejected`: F001 (no workbook, encrypted, damaged), F003 (beyond a limit), F006 (no heading that the item knows), F007 and F008
+    `convert` raises `Rejected`: F001 (no workbook, encrypted, damaged), F003 (beyond a limit), F005 (empty), F006 (no heading that the item knows), F007 and F008
     (a standard template for another item or department).
     """
 

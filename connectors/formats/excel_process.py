@@ -142,7 +142,7 @@ def _unfit(why: str, detail: dict[str, Any]) -> Rejected:
 def reading(document: Document, limits: Limits, clock: Callable[[], float] = time.monotonic) -> Iterator[Reading]:
     """Start a process that reads the document, and end it. The bytes are handed over in sealed memory, never on disk.
 
-    Raises `Rejected` F003 for a document over `limits.size`, `Misconfigured` without python-calamine, `Unavailable` where no process can be started.
+    Raises `Rejected` F003 for a document over `limits.size` and F005 for an empty one, `Misconfigured` without python-calamine, `Unavailable` where no process can be started.
     """
     descriptor = _sealed(document, limits)
     try:
@@ -162,6 +162,8 @@ def _sealed(document: Document, limits: Limits) -> int:
     """The document in memory that nobody can change any more."""
     if document.size > limits.size:
         raise _too_large(limits)
+    if not document.size:
+        raise Rejected("the file is empty", hint="ask the agency to send it again", code="F005")
     descriptor = os.memfd_create("workbook", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         document.stream.seek(0)

@@ -67,6 +67,7 @@ class Container:
 
     def __init__(self, stream: BinaryIO) -> None:
         self.macros = self.links = False
+        self._parts: dict[str, str] = {}
         head = stream.read(1024)
         stream.seek(0)
         if head.startswith(excel_ole.MAGIC):
