@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from routes.commands import connecting
 from routes.commands.asking import (
     EXAMPLE_CITY,
     FINDINGS,
@@ -39,6 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(connecting.check)
+app.command()(connecting.record)
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(feed_app, name="feed")
 app.add_typer(share_app, name="share")

@@ -104,6 +104,15 @@ def status(answer: Mapping[str, Any]) -> None:
             _CONSOLE.print(Text(f"  decide: run_hub.py {kind} {waits['verb']} {waits[kind]} --because '…'"))
 
 
+def check(answer: Sequence[Mapping[str, Any]]) -> None:
+    """Findings of live connections, layer by layer."""
+    rows = [(f["feed"], f["layer"], f["word"], Text("fine" if f["fine"] else "NOT", style="green" if f["fine"] else "bold red"), f["said"]) for f in answer]
+    _table("连接检查 connections", ("feed", "layer", "", "", "found"), rows, "no feed was checked", names=2)
+    for finding in answer:
+        if finding["hint"] and not finding["fine"]:
+            _CONSOLE.print(Text(f"! {finding['feed']} {finding['layer']}: {finding['hint']}", style="yellow"))
+
+
 def reconciliation(answer: Mapping[str, Any]) -> None:
     """The equation, and everything that does not fit."""
     counts = answer["counts"]
@@ -197,6 +206,7 @@ def _turned(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[l
 
 _VIEWS: dict[str, Callable[[Any], None]] = {
     "status": status,
+    "check": check,
     "reconcile": reconciliation,
     "trace": _trace,
     "quarantine_list": _quarantine,
