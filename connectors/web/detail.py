@@ -34,7 +34,7 @@ class Gathered:
         """Rows of one entry, each with what the list says of it; None for one that cannot be read."""
         name = _name(entry)
         for number, cells in enumerate(records, 1):
-            place = name if len(records) == 1 else f"{name}#{number}"
+            place = name if len(records) == 1 else f"{name}#{number:06d}"
             if cells is None:
                 self.set_aside(place, "cells do not fit the heading")
             else:
