@@ -61,7 +61,7 @@ class Dialect:
         self._auth = auth
         self._worker = worker
         self._spend = spend
-        self._sleep = sleep
+        self.sleep = sleep
 
     async def answer(self, exchange: Exchange, operation: str, text: str) -> str:
         """The answer to one operation. Raises `Refusal` 401 where nobody we know calls; everything else is told in the dialect."""
@@ -127,7 +127,7 @@ class Dialect:
                 raise Rejected("a receipt that was just given is gone", hint="report this")
             if found.settled or found.state == "held" or waited >= PATIENCE_S:
                 return found
-            await self._sleep(step)
+            await self.sleep(step)
             waited, step = waited + step, min(step * 2, _LONGEST_LOOK_S)
 
 

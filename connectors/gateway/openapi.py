@@ -97,7 +97,7 @@ def _operation(name: str, summary: str, answers: Json, refusals: Sequence[str], 
 
 def _batch() -> Json:
     key = {"name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string", "pattern": f"^({KEY_PATTERN})$"}}
-    content = {media: {"schema": {} if media == "application/json" else {"type": "string", "minLength": 1}} for media in SUFFIXES}
+    content: Json = {media: {"schema": {}} for media in SUFFIXES}
     location = {"Location": {"schema": {"type": "string"}, "description": "The receipt."}}
     taken = _json("Safe, and numbered; ask for the receipt.", {"type": "object", "required": ["receipt", "href"]}) | {"headers": location}
     refusals = ("404", "408", "409", "413", "415", "422", "507")

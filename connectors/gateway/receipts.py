@@ -6,12 +6,13 @@ import csv
 import hashlib
 import hmac
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from connectors.formats.workbook import CODE_TITLE, LINE_TITLE, REASON_TITLE, error_workbook
 from connectors.formats.worker import Worker
 from connectors.gateway.exchange import Exchange
 from connectors.gateway.problems import Refusal
@@ -103,22 +104,17 @@ def shown(error: RowError) -> dict[str, Any]:
 
 
 def _workbook(columns: Sequence[str], rows: Returned) -> bytes:
-    from connectors.formats.workbook import error_workbook  # openpyxl is heavy, and seldom asked for
-
     return error_workbook(columns, ((str(e.line or e.row), *(cells.get(c) for c in columns), e.code, e.reason) for e, cells in rows))
 
 
 def _csv(columns: Sequence[str], rows: Returned) -> bytes:
+    own = [column for column in columns if column not in (LINE_TITLE, CODE_TITLE, REASON_TITLE)]
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-    writer.writerow(["原行号", *map(_harmless, columns), "错误代码", "错误字段", "错误原因"])
+    writer.writerow([LINE_TITLE, *map(_harmless, own), CODE_TITLE, REASON_TITLE])
     for error, cells in rows:
-        writer.writerow(_all_harmless([str(error.line or error.row), *(cells.get(c) for c in columns), error.code, error.field, error.reason]))
+        writer.writerow([_harmless(cell) for cell in (str(error.line or error.row), *(cells.get(c) for c in own), error.code, error.reason)])
     return b"\xef\xbb\xbf" + text.getvalue().encode(errors="replace")
-
-
-def _all_harmless(cells: Iterable[str | None]) -> list[str]:
-    return [_harmless(cell) for cell in cells]
 
 
 def _harmless(cell: str | None) -> str:

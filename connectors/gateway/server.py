@@ -56,12 +56,12 @@ class GatewayServer:
         self._worker = Worker("gateway", threads=4)
         self._auth = Authentication(reception, clock)
         self._buckets = Buckets(ticks)
+        self.soap = SoapService(reception, self._auth, self._worker, self._spend)
         self._routes = self._table(Submitting(reception, self._worker, limits.uploads), Receipts(reception, self._worker))
         self._manager: web.Server | None = None
         self._server: asyncio.Server | None = None
 
     def _table(self, submitting: Submitting, receipts: Receipts) -> list[Route]:
-        soap = SoapService(self._reception, self._auth, self._worker, self._spend)
         return [
             Route("GET", "/livez", self._alive, stranger=True),
             Route("GET", "/openapi.json", self._openapi),
@@ -71,8 +71,8 @@ class GatewayServer:
             Route("GET", "/v1/receipts/{receipt}", receipts.show),
             Route("GET", "/v1/receipts/{receipt}/errors.csv", receipts.errors_csv),
             Route("GET", "/v1/receipts/{receipt}/errors.xlsx", receipts.errors_xlsx),
-            Route("GET", "/soap/InterfaceUploadService", soap.wsdl, stranger=True),
-            Route("POST", "/soap/InterfaceUploadService", soap.call, stranger=True),
+            Route("GET", "/soap/InterfaceUploadService", self.soap.wsdl, stranger=True),
+            Route("POST", "/soap/InterfaceUploadService", self.soap.call, stranger=True),
         ]
 
     @property

@@ -34,7 +34,7 @@ class SoapService:
         self._auth = auth
         self._worker = worker
         self._spend = spend
-        self._dialect = Dialect(reception, auth, worker, spend)
+        self.dialect = Dialect(reception, auth, worker, spend)
 
     async def wsdl(self, exchange: Exchange) -> web.StreamResponse:
         """`GET ?wsdl`: the contract, with the address under which it was asked for."""
@@ -49,7 +49,7 @@ class SoapService:
             known = await self._known(exchange)
             raw = await known.whole(LARGEST if known.caller.agency else LARGEST_FROM_STRANGERS)
             operation, text = await self._worker.do(_operation, raw)
-            answer = await self._dialect.answer(known, operation, text)
+            answer = await self.dialect.answer(known, operation, text)
         except HubError as error:
             return _fault(exchange, error)
         body = f'<r:{operation}Response xmlns:r="{NAMESPACE}"><r:return>{escape(answer)}</r:return></r:{operation}Response>'

@@ -83,6 +83,7 @@ class GatewayCity:
     def __init__(self, city: City, server: GatewayServer, reception: CityReception, clock: Clock, facts: list[Fact], room: list[bool | str]) -> None:
         self.city, self.server, self.reception, self.clock, self.facts, self.room = city, server, reception, clock, facts, room
         self.desk: KeyDesk = keys(city)
+        self.running: RunningHub | None = None
         self.key = ""
         self.key_id = ""
         self._counter = itertools.count()
@@ -159,6 +160,7 @@ async def gateway_city(home: Path, *, rate: str = "6000/m", signed: str = "optio
         await hub.start()
         await server.open("127.0.0.1", 0)
         held = GatewayCity(city, server, reception, clock, facts, room)  # type: ignore[arg-type]
+        held.running = hub
         made = await held.desk.add("A0001", because="试用")
         held.key, held.key_id = made["key"], made["id"]
         yield held

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from python_calamine import CalamineWorkbook
 
 from hub.submissions import nil_return
 from tests.city.identities import citizen
@@ -68,7 +69,7 @@ async def test_a_submission_that_broke_off_leaves_its_key_free(tmp_path: Path) -
             while (answer := await hub.submit([good(1)], key="cut-1")).status == 409:
                 await asyncio.sleep(0.02)
         receipt = await hub.settled(answer.json["receipt"])
-        left = [path for path in (hub.city.home / "landing").rglob("*.part")]
+        left = list((hub.city.home / "landing").rglob("*.part"))
 
     assert receipt["counts"]["inserted"] == 1
     assert left == []
@@ -138,12 +139,20 @@ async def test_rejected_rows_come_back_in_the_senders_own_columns_and_harmless(t
         receipt = (await hub.submit([good(1), evil])).json["receipt"]
         await hub.settled(receipt)
         answer = await hub.call("GET", f"/v1/receipts/{receipt}/errors.csv")
+        workbook = await hub.call("GET", f"/v1/receipts/{receipt}/errors.xlsx")
+        again = await hub.settled((await hub.submit(workbook.body, Content_Type=workbook.headers["Content-Type"])).json["receipt"])
 
     rows = list(csv.reader(io.StringIO(answer.body.decode("utf-8-sig"))))
-    assert rows[0] == ["原行号", *HEADING.split(","), "错误代码", "错误字段", "错误原因"]
+    assert rows[0] == ["原行号", *HEADING.split(","), "错误代码", "错误原因"]
     assert rows[1][:4] == ["3", evil.split(",")[0], evil.split(",")[1], "'=cmd|'/C calc'!A0"]
-    assert rows[1][5:7] == ["R111", "uscc"]
+    assert rows[1][5] == "R111"
     assert "attachment" in answer.headers["Content-Disposition"]
+    assert [row[1:5] for row in read_sheet(workbook.body)] == [rows[0][1:5], rows[1][1:5]]
+    assert (again["counts"]["read"], [e["code"] for e in again["errors"]]) == (1, ["R111"])  # uncorrected, it is found again
+
+
+def read_sheet(workbook: bytes) -> list[list[str]]:
+    return [[str(cell) for cell in row] for row in CalamineWorkbook.from_filelike(io.BytesIO(workbook)).get_sheet_by_index(0).to_python()]
 
 
 async def test_nothing_to_report_is_kept_as_a_fact(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ async def test_an_endless_chunked_body_is_cut_at_the_limit(tmp_path: Path) -> No
         head = f"{POST}Authorization: Bearer {hub.key}\r\nIdempotency-Key: e-1\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
         chunk = b"10000\r\n" + b"a" * 0x10000 + b"\r\n"
         answer = await hub.raw(head.encode() + chunk * 40)
-        left = [path for path in (hub.city.home / "landing").rglob("*.part")]
+        left = list((hub.city.home / "landing").rglob("*.part"))
 
     assert answer.startswith(b"HTTP/1.1 413") or answer == b""
     assert left == []

@@ -124,9 +124,10 @@ async def test_a_feed_that_does_not_move_is_answered_as_being_worked_on(tmp_path
             waits.append(seconds)
             await asyncio.sleep(0)
 
-        dialect = next(r for r in caller.hub.server._routes if r.path.startswith("/soap") and r.method == "POST").handler.__self__._dialect  # type: ignore[attr-defined]
-        dialect._sleep = sleep
-        await caller.hub.city.standing.set("feed:A0001.json", "stopped", "试")
+        dialect = caller.hub.server.soap.dialect
+        dialect.sleep = sleep
+        assert caller.hub.running is not None
+        await caller.hub.running.engine.drop("feed:A0001.json")
 
         answer = await caller.execute()
 
