@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -17,12 +18,14 @@ class SourceKind:
 
     `build(config, read, *, feed, item, known, intake, home, batch_rows)`: the feed's name, the item's code, its headings (normalised), the feed's
     `Intake`, HOME, and the most rows of a batch. One that `pulls` has to be told when to ask: its feeds need a cron line or a period.
+    `pages(config, read, content)` gives the rows of one saved page or answer, for `preview` and `tests:`; without it only recordings can be tried.
     """
 
     config: type[BaseModel]
     read: type[BaseModel]
     build: Callable[..., Source]
     pulls: bool = False
+    pages: Callable[[Any, Any, bytes], Iterable[Mapping[str, str | None]]] | None = None
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,10 @@ async def check(hub: HubConfig, home: Path, agency: str = "", feed: str = "") ->
 def live_source(feed: Feed, home: Path) -> tuple[Source, MemoryIntake]:
     """The feed's source over an intake that forgets everything. Raises `Misconfigured` where a secret is missing."""
     intake = MemoryIntake(feed.name, feed.item.code)
-    config = Secrets(home / "secrets").fill(feed.source_config)
+    secrets = Secrets(home / "secrets")
+    config = secrets.fill(feed.source_config)
     source = SOURCES[feed.kind].build(
-        config, feed.read, feed=feed.name, item=feed.item.code, known=known_headings(feed.item), intake=intake, home=home, batch_rows=10_000
+        config, secrets.fill(feed.read), feed=feed.name, item=feed.item.code, known=known_headings(feed.item), intake=intake, home=home, batch_rows=10_000
     )
     return source, intake
 

@@ -196,7 +196,7 @@ class City:
         )
         source = SOURCES[feed.kind].build(
             self.secrets.fill(feed.source_config),
-            feed.read,
+            self.secrets.fill(feed.read),
             feed=feed.name,
             item=feed.item.code,
             known=known_headings(feed.item),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,26 @@ import polars as pl
 
 from config.loader import Loaded
 from config.resolved import Feed, FeedTest, HubConfig
-from connectors.formats.csv import CsvFormat, CsvReader, Cut
+from connectors.formats.csv import Cut
 from connectors.stores import open_store
-from hub.contracts.batch import LINE, OP, ORDINAL, RECORD_ID, ROW_HASH, Batch, Header, Origin, Step
+from hub.contracts.batch import LINE, OP, ORDINAL, RECORD_ID, ROW_HASH, Step
 from hub.contracts.errors import Misconfigured, Rejected
 from hub.contracts.headings import normalise_heading
 from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
 from hub.keystore import load_keys
-from routes.city import known_headings, local_now
+from routes.city import local_now
+from routes.documents import feed_of
+from routes.evidence import flat_evidence
+from routes.trial import read
 from transforms.intake import FeedPlan, mapped, prepare, unmapped_values
 from transforms.masking import default_mask, mask
 
 _TRIAL_KEYS = KeyRing("0" * 64, {"t1": bytes(32)})
 """Hashes made with this ring are never kept."""
+
+_HOME = Path("var")
+"""Where a test looks for the password of its archive, when it is kept in a file."""
 
 _BLOCK_ROWS = 50_000
 _SHOWN_WIDTH = 60
@@ -34,12 +40,13 @@ _SHOWN_WIDTH = 60
 async def look(loaded: Loaded, home: Path, config: Path, name: str, file: Path | None, rows: int) -> dict[str, Any]:
     """Raw, parsed, mapped, checked, and what would change in the store; masked. Raises `Rejected` for a file that cannot be read at all."""
     hub = _hub(loaded)
-    feed = _feed(hub, name)
+    feed = feed_of(hub, name)
     path = file or _waiting(feed, home) or _sample(hub, config, name)
     keys = load_keys(home / "keys") if (home / "keys").exists() else _TRIAL_KEYS
     plan = FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=keys)
     now = local_now().replace(tzinfo=None)
-    found = next(read(feed, path, rows=rows), None)
+    async with aclosing(read(feed, path, home=home, rows=rows)) as batches:
+        found = await anext(batches, None)
     if found is None:
         raise Rejected(f"{path.name} has no rows", hint="give another file", code="F005")
     batch, cut = found
@@ -57,36 +64,15 @@ async def look(loaded: Loaded, home: Path, config: Path, name: str, file: Path |
     return {"feed": name, "stages": stages, "notes": _notes(step, stage.binding.ignored, unmapped_values(batch, plan, now=now))}
 
 
-def read(feed: Feed, path: Path, *, rows: int = _BLOCK_ROWS) -> Iterator[tuple[Batch, Cut]]:
-    """Batches of a file, with the evidence of how it is cut."""
-    reader = CsvReader(_options(feed), known_headings(feed.item))
-    with path.open("rb") as stream:
-        cut = reader.examine(stream, path.stat().st_size)
-        for block in reader.blocks(stream, cut, start=cut.start, line=cut.line, first=0, rows=rows):
-            origin = Origin("0" * 64, path.name, block.start, block.end, block.line)
-            header = Header("0" * 32, feed.name, feed.item.code, 1, block.first, block.rows, "preview", origin)
-            yield Batch(header, block.frame, block.refused, block.filtered), cut
-
-
-def _options(feed: Feed) -> CsvFormat:
-    options: CsvFormat | None = getattr(feed.read, "csv", None)  # the model of the feed's own kind of source
-    return options or CsvFormat()
-
-
 def _hub(loaded: Loaded) -> HubConfig:
     assert loaded.hub is not None, "the caller has shown the problems"
     return loaded.hub
 
 
-def _feed(hub: HubConfig, name: str) -> Feed:
-    if name not in hub.feeds:
-        near = difflib.get_close_matches(name, list(hub.feeds), n=1, cutoff=0.3)
-        raise Misconfigured(f"there is no feed {name!r}", hint=f"did you mean {near[0]}?" if near else "`run_hub.py status` names them all")
-    return hub.feeds[name]
-
-
 def _waiting(feed: Feed, home: Path) -> Path | None:
     """The file that the feed has taken and not finished (a held one), otherwise the oldest that waits in its folder."""
+    if feed.kind != "folder":
+        return None
     folder = home / Path(str(getattr(feed.source_config, "path", "")))
     if taken := sorted(folder.glob(f"processing/{feed.name}/*/data")):
         return taken[0]
@@ -102,7 +88,10 @@ def _shown(path: Path) -> str:
 def _sample(hub: HubConfig, config: Path, name: str) -> Path:
     given = next((test.given for test in hub.tests if test.feed == name), None)
     if given is None:
-        raise Misconfigured(f"no file waits for {name}, and it has no sample", hint="name a file: run_hub.py preview FEED FILE")
+        raise Misconfigured(
+            f"no file waits for {name}, and it has no sample",
+            hint=f"name a file: run_hub.py preview {name} FILE; run_hub.py record {name} makes one of a live source",
+        )
     return config / given
 
 
@@ -175,15 +164,10 @@ def _short(text: str) -> str:
 
 def _evidence(path: Path, cut: Cut) -> dict[str, Any]:
     """How the raw bytes are understood; the bytes themselves hold personal data and are not shown."""
-    told = {
-        "bytes": path.stat().st_size,
-        "encoding": f"{cut.encoding} ({cut.basis})",
-        "delimiter": repr(cut.delimiter),
-        "quoted": cut.quote,
-        "headings": len(cut.titles),
-        "headings the item knows": cut.matched,
-        "rows begin at line": cut.line,
-    }
+    told: dict[str, Any] = {"bytes": path.stat().st_size, "form": cut.form}
+    if not cut.placed:
+        told |= {"encoding": f"{cut.encoding} ({cut.basis})", "delimiter": repr(cut.delimiter), "quoted": cut.quote, "rows begin at line": cut.line}
+    told |= {"headings": len(cut.titles) - cut.placed, "headings the item knows": cut.matched, **dict(flat_evidence(cut.found))}
     return {"columns": ["evidence", "value"], "rows": [[key, str(value)] for key, value in told.items()]}
 
 
@@ -199,23 +183,24 @@ async def try_tests(loaded: Loaded, config: Path, only: str) -> list[dict[str, A
     """Run the configuration's own tests; each with the differences in words."""
     hub = _hub(loaded)
     if only:
-        _feed(hub, only)
-    return [_try(hub.feeds[test.feed], test, config) for test in hub.tests if only in ("", test.feed)]
+        feed_of(hub, only)
+    return [await _try(hub.feeds[test.feed], test, config) for test in hub.tests if only in ("", test.feed)]
 
 
-def _try(feed: Feed, test: FeedTest, config: Path) -> dict[str, Any]:
+async def _try(feed: Feed, test: FeedTest, config: Path) -> dict[str, Any]:
     plan = FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=_TRIAL_KEYS)
     now = local_now().replace(tzinfo=None)
     passed = filtered = 0
     rejected: Counter[str] = Counter()
     warned: Counter[str] = Counter()
     try:
-        for batch, _ in read(feed, config / test.given):
-            step = prepare(batch, plan, now=now)
-            passed += step.passed.frame.height
-            filtered += len(step.filtered)
-            rejected.update(step.refused["code"].to_list())
-            warned.update(step.warned)
+        async with aclosing(read(feed, config / test.given, home=_HOME, rows=_BLOCK_ROWS)) as batches:
+            async for batch, _ in batches:
+                step = prepare(batch, plan, now=now)
+                passed += step.passed.frame.height
+                filtered += len(step.filtered)
+                rejected.update(step.refused["code"].to_list())
+                warned.update(step.warned)
     except Rejected as error:
         rejected[error.code] += 1
     found = {"passed": passed, "filtered": filtered, "rejected": dict(rejected), "warned": dict(warned)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from hub.contracts.batch import RECORD_ID, Fate
 from hub.contracts.item import Item
 from hub.ledger import unpack
 from hub.tables import arrival, batch, quarantine
+from routes.evidence import part_of, told, told_cut
 
 if TYPE_CHECKING:
     from routes.city import City
@@ -99,7 +101,7 @@ class Tracer:
     async def _batch_steps(self, batch_id: str, ordinal: int) -> list[dict[str, Any]]:
         """From the file to the fate of one row."""
         query = (
-            select(batch, arrival.c.first_seen, arrival.c.landed.label("object"))
+            select(batch, arrival.c.first_seen, arrival.c.landed.label("object"), arrival.c.cut, arrival.c.evidence)
             .join(arrival, (arrival.c.item == batch.c.item) & (arrival.c.number == batch.c.arrival))
             .where(batch.c.batch_id == batch_id)
         )
@@ -110,6 +112,7 @@ class Tracer:
         place = int(self._city.ledger.header(row).places(np.array([ordinal]))[0])
         steps = [
             {"at": row.first_seen, "what": f"{name} arrived as arrival {row.arrival} of {row.item} and was landed", "where": f"landing {row.object[:12]}"},
+            *_read_steps(row, ordinal),
             {"at": row.opened_at, "what": f"row {ordinal + 1} was read into batch {batch_id}", "where": row.feed},
         ]
         collected = Fate(int(unpack(row.collect_fates, row.rows)[place]))
@@ -133,6 +136,17 @@ class Tracer:
             {"at": at, "what": f"delivered to {to} in delivery {delivery_id}", "where": f"share {share}"}
             for at, to, delivery_id, share in await self._city.received(item.code, record_id)
         ]
+
+
+def _read_steps(row: Any, ordinal: int) -> list[dict[str, Any]]:
+    """How the document was understood, and which part of it (sheet, member, page) the row stands in."""
+    cut, evidence = json.loads(row.cut), json.loads(row.evidence)
+    steps = [{"at": row.opened_at, "what": f"it was read as {told_cut(cut)}", "where": f"landing {(cut.get('plain') or row.object)[:12]}"}] if cut else []
+    about = {name: value for name, value in evidence.items() if name != "parts"} if isinstance(evidence, dict) else {}
+    if about:
+        steps.insert(0, {"at": row.first_seen, "what": f"known of it: {told(about)}", "where": row.feed})
+    parts = (part_of(found, ordinal) for found in (cut.get("found") or {}, evidence if isinstance(evidence, dict) else {}))
+    return steps + [{"at": row.opened_at, "what": f"row {ordinal + 1} stands in {part}", "where": row.feed} for part in parts if part]
 
 
 def _lookups(item: Item, wanted: str) -> list[dict[str, str]]:
