@@ -16,8 +16,8 @@ from connectors.formats.pace import Surroundings
 from connectors.formats.worker import Worker
 from connectors.soap import wire
 from connectors.soap.answers import Told, text_at, told
-from connectors.soap.settings import Decisions, SoapConfig, SoapLogin, SoapRead, Verdict
-from connectors.soap.templates import filled, header
+from connectors.soap.settings import Decisions, SoapConfig, SoapLogin, SoapRead, Verdict, paired
+from connectors.soap.templates import filled, header, nested
 from connectors.soap.wsdl import Description, Pins, Request
 from hub.contracts.errors import HubError, Misconfigured, Rejected, Unavailable
 
@@ -93,7 +93,7 @@ class Door:
 
     def _request(self, asking: Asking, values: Mapping[str, str]) -> Request:
         assert self._description is not None
-        return self._description.request(asking.operation, filled(asking.arguments, values), filled(asking.soap_headers, values))
+        return self._description.request(asking.operation, nested(filled(asking.arguments, values)), filled(asking.soap_headers, values))
 
     def _called(self, address: str) -> Client:
         config = self._config
@@ -133,7 +133,7 @@ class Caller:
         self._login_door = self.door
         if config.login and (config.login.wsdl or config.login.address):
             if config.login.wsdl and config.login.digest:
-                pins = Pins(home / config.login.wsdl, config.login.digest, config.login.imports)
+                pins = Pins(home / config.login.wsdl, config.login.digest, paired(config.login.imports))
             self._login_door = Door(config, pins, login=True, worker=self._worker, world=world, resolve=resolve)
 
     async def call(self, values: Mapping[str, str]) -> Heard:
@@ -173,9 +173,9 @@ class Caller:
         return f"the service of {self._config.wsdl.name}"
 
     async def _login(self, login: SoapLogin) -> str:
-        asking = Asking(
-            login.operation, login.arguments, login.headers, login.soap_headers, login.answer, login.at, login.ok, login.errors, otherwise=Misconfigured
-        )  # fmt: skip
+        ok = Verdict.model_validate({"at": login.ok_at, "is": login.ok_is}) if login.ok_at else None
+        arguments, headers, errors = paired(login.arguments), paired(login.headers), Decisions(unavailable=login.unavailable)
+        asking = Asking(login.operation, arguments, headers, login.soap_headers, login.answer, login.at, ok, errors, otherwise=Misconfigured)
         answer = await self._login_door.ask(asking, self._values({}, None))
         heard = await self._worker.do(_judged, answer, asking, self._login_door, self._name)
         found = (text_at(heard.told.tree, login.token_at) if login.token_at else heard.told.text) if heard else None

@@ -31,8 +31,19 @@ def _template(value: Any) -> Any:
     return value
 
 
+def _pairs(value: tuple[str, ...]) -> tuple[str, ...]:
+    check([text.partition("=")[2] for text in value])
+    return value
+
+
+def paired(texts: tuple[str, ...]) -> dict[str, str]:
+    """`("user={user}", …)` by name."""
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
 Imports = Annotated[dict[str, Digest], AfterValidator(_beside), Field(max_length=100)]
-Arguments = Annotated[dict[str, Any], AfterValidator(_template), Field(max_length=200)]
+Arguments = Annotated[dict[str, str | int | float | bool | None], AfterValidator(_template), Field(max_length=200)]
+Pairs = Annotated[tuple[Annotated[str, Field(pattern=r"^[^=\s]+=")], ...], AfterValidator(_pairs), Field(max_length=32)]
 Headers = Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], str], Field(max_length=32)]
 SoapHeaders = Annotated[tuple[str, ...], AfterValidator(_template), Field(max_length=16)]
 Answers = Literal["text", "xml", "json", "fields"]
@@ -60,22 +71,27 @@ class SoapLogin(EndpointConfig):
     operation: str = Field(default="login", description="Operation that gives the token.")
     wsdl: Path | None = Field(default=None, description="WSDL of the login, where it is a service of its own.")
     digest: Digest | None = Field(default=None, description="SHA-256 of that file.")
-    imports: Imports = Field(default_factory=dict, description="Files beside it that it imports, each with its SHA-256.")
+    imports: Pairs = Field(default=(), description='Files beside it that it imports: ["types.xsd=sha256:…"].')
     address: AddressText | None = Field(default=None, description="Address of the login, instead of the one that the WSDL names.")
-    arguments: Arguments = Field(default_factory=dict, description="Arguments; `{user}` and `{password}` stand for the credentials.")
-    headers: Headers = Field(default_factory=dict, description="HTTP headers, for services that take credentials there.")
+    arguments: Pairs = Field(default=(), description='Its arguments: ["user={user}", "pwd={password}"].')
+    headers: Pairs = Field(default=(), description='HTTP headers, for services that take credentials there: ["user={user}"].')
     soap_headers: SoapHeaders = Field(default=(), description="SOAP headers, each a piece of XML.")
     answer: Answers = Field(default="text", description=_ANSWER)
     at: Path_ | None = Field(default=None, description="Path of the text in the message, where it is not the only one.")
     token_at: Path_ | None = Field(default=None, description="Path of the token in the answer; without it the whole text is the token.")
-    ok: Verdict | None = Field(default=None, description="Where the answer says that the login worked.")
-    errors: Decisions = Field(default_factory=Decisions, description="What failures of the login mean; one that is not named needs a person.")
+    ok_at: Path_ | None = Field(default=None, description="Path of the code that says whether the login worked.")
+    ok_is: tuple[str, ...] = Field(default=(), description="Codes of success there.")
+    unavailable: tuple[str, ...] = Field(
+        default=(), description="Codes or texts of failures that pass by themselves; any other failure of the login needs a person."
+    )
     expired: tuple[str, ...] = Field(default=(), description='Codes or texts that say that a token has expired, like "403:login timeout".')
 
     @model_validator(mode="after")
     def _pinned(self) -> Self:
         if (self.wsdl is None) != (self.digest is None):
             raise ValueError("wsdl and digest belong together")
+        if (self.ok_at is None) != (not self.ok_is):
+            raise ValueError("ok_at and ok_is belong together")
         return self
 
 

@@ -51,6 +51,20 @@ def filled(template: Any, values: Mapping[str, str]) -> Any:
     return template
 
 
+def nested(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as the message has them: `a.b` is part b of a. Raises `Misconfigured` where a name is both a value and has parts."""
+    found: dict[str, Any] = {}
+    for name, value in arguments.items():
+        place: Any = found
+        *above, last = name.split(".")
+        for part in above:
+            place = place.setdefault(part, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last in place:
+            raise Misconfigured(f"the argument {name} is given twice", hint="an argument is a value, or has parts")
+        place[last] = value
+    return found
+
+
 def header(template: str, values: Mapping[str, str]) -> str:
     """The value of an HTTP header. Raises `Misconfigured` for one that could end the header."""
     text = _HOLE.sub(lambda hole: _value(hole[1], values), template)

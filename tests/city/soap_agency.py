@@ -20,6 +20,7 @@ WSDL = Path(__file__).parent / "wsdl"
 ENVELOPES = {"1.1": "http://schemas.xmlsoap.org/soap/envelope/", "1.2": "http://www.w3.org/2003/05/soap-envelope"}
 TYPES = {"1.1": "text/xml", "1.2": "application/soap+xml"}
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
+OFFICE, OFFICE_CODE = "常熟市法制办公室", "113205810000000274"
 USER, PASSWORD, LOGIN_TIMEOUT = "xyb", 'p<&>"word', "403:login timeout"
 
 Row = dict[str, str | None]
@@ -28,8 +29,10 @@ Row = dict[str, str | None]
 def penalty(number: int) -> Row:
     """One penalty of 法制办 under the national template's names."""
     return {
-        "CF_XDR_MC": f"常熟市第{number}<纺织>&印染有限公司", "CF_XDR_SHXYM": firm(number), "CF_WSH": f"常信罚〔2024〕{number}号",
-        "CF_CFLB": "罚款", "CF_NR_FK": f"{number}.50", "CF_JDRQ": "2024/03/05", "BZ": None,
+        "CF_XDR_MC": f"常熟市第{number}<纺织>&印染有限公司", "CF_XDR_LB": "法人及非法人组织", "CF_XDR_SHXYM": firm(number), "CF_FRDB": f"法人{number}",
+        "CF_WSH": f"常信罚〔2024〕{number}号", "CF_WFXW": "虚假宣传", "CF_SY": "在网店中夸大功效", "CF_YJ": "《中华人民共和国广告法》", "CF_CFLB": "罚款", "CF_NR": "罚款",
+        "CF_NR_FK": f"{number}.50", "CF_JDRQ": "2024/03/05", "CF_YXQ": "2099/12/31", "CF_CFJG": OFFICE, "CF_CFJGDM": OFFICE_CODE, "CF_SJLY": OFFICE,
+        "CF_SJLYDM": OFFICE_CODE, "CF_SYFW": "0", "BZ": None,
     }  # fmt: skip
 
 

@@ -27,8 +27,10 @@ from tests.city.soap_agency import PASSWORD, USER, SoapAgency
 from tests.servers import free_ports
 
 LOOPBACK = ["127.0.0.0/8"]
-LOGIN = {"operation": "login", "arguments": {"user": "{user}", "password": "{password}"}, "answer": "xml",
-         "ok": {"at": "RESULT/code", "is": ["00"]}, "token_at": "RESULT/token", "expired": ["403:login timeout"]}  # fmt: skip
+LOGIN = {
+    "operation": "login", "arguments": ["user={user}", "password={password}"], "answer": "xml",
+    "ok_at": "RESULT/code", "ok_is": ["00"], "token_at": "RESULT/token", "expired": ["403:login timeout"],
+}  # fmt: skip
 EXPORT = {
     "operation": "exportPenaltyXml", "arguments": {"token": "{token}", "xml": "<REQ><PAGE>{page}</PAGE><SIZE>{size}</SIZE></REQ>"}, "rows": "ROWDATA/ROW",
     "ok": {"at": "ROWDATA/@CODE", "is": ["00"]}, "total": "ROWDATA/@TOTAL", "page": {"size": 3},
@@ -128,7 +130,7 @@ async def test_the_same_rows_come_however_the_answer_is_wrapped_and_encoded(town
 
 async def test_the_hub_of_guangdong_takes_credentials_and_token_in_http_headers(town: Town) -> None:
     login = {"wsdl": "wsdl/auth.wsdl", "digest": digest("auth.wsdl"), "address": f"http://127.0.0.1:{town.port}/services/auth", "operation": "login",
-             "headers": {"user": "{user}", "password": "{password}"}, "expired": ["403:login timeout"]}  # fmt: skip
+             "headers": ["user={user}", "password={password}"], "expired": ["403:login timeout"]}  # fmt: skip
     config = town.config("bsync", user=USER, password=PASSWORD, headers={"token": "{token}", "serviceId": "S-CF"}, login=login)
     message = "<ExchangeMessage><Header><sender>credit</sender><flow>{uuid}</flow></Header><Body><fields><CF_WSH/></fields></Body></ExchangeMessage>"
 
@@ -179,7 +181,7 @@ async def test_a_key_of_which_nothing_is_known_is_no_failure(town: Town) -> None
 async def test_hostile_values_arrive_as_they_are(town: Town) -> None:
     hostile = ["</CF_WSH>&amp;", "\"\\'", "]]>", "{token}", "甲\n乙", "<![CDATA[", "<!-- x"]
     login = LOGIN | {"wsdl": "wsdl/auth.wsdl", "digest": digest("auth.wsdl"), "address": f"http://127.0.0.1:{town.port}/services/auth", "answer": "text",
-                     "headers": {"user": "{user}", "password": "{password}"}, "arguments": {}, "ok": None, "token_at": None}  # fmt: skip
+                     "headers": ["user={user}", "password={password}"], "arguments": [], "ok_at": None, "ok_is": [], "token_at": None}  # fmt: skip
     config = town.config("bsync", user=USER, password=PASSWORD, headers={"token": "{token}"}, login=login, concurrency=1)
     read = {"operation": "service", "arguments": {"xml": "<E><CF_WSH>{key}</CF_WSH></E>"}, "rows": "ROWDATA/ROW", "each": {"keys": hostile}}
 
@@ -328,7 +330,7 @@ async def test_probe_goes_through_the_layers_and_says_what_is_there(town: Town) 
         findings = [finding async for finding in puller.probe()]
 
     assert [(finding.layer, finding.fine) for finding in findings] == [("reach", True), ("authenticate", True), ("shape", True), ("sample", True)]
-    assert findings[-1].said == "3 records with 7 fields"
+    assert findings[-1].said == "3 records with 19 fields"
 
 
 @pytest.mark.parametrize(

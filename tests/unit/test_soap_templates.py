@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from connectors.soap.templates import check, filled, header, holes
+from connectors.soap.templates import check, filled, header, holes, nested
 from hub.contracts.errors import Misconfigured, Rejected
 
 HOSTILE = ["</xml>", '"', "'", "\\", "]]>", "]]", "]", ">", "&amp;", "<!--", "{token}", "甲\n乙\r丙\t", "<![CDATA[", "-->", "%s", "\u2028"]
@@ -76,3 +76,10 @@ def test_an_argument_that_is_damaged_is_found_before_anything_is_sent(template: 
 def test_only_known_words_are_places() -> None:
     assert holes(["{page}", {"x": "{size}{other}"}]) == {"page", "size"}
     assert filled("{other}", {}) == "{other}"
+
+
+def test_names_with_a_full_stop_are_parts() -> None:
+    assert nested({"q.year": 2024, "q.area.code": "320581", "x": 1}) == {"q": {"year": 2024, "area": {"code": "320581"}}, "x": 1}
+    for twice in ({"q": 1, "q.a": 2}, {"q.a": 1, "q": 2}):
+        with pytest.raises(Misconfigured):
+            nested(twice)
