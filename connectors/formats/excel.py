@@ -79,7 +79,7 @@ class ExcelFormer:
 
     def _find(self, child: Reading) -> _Found:
         book = child.told("book")
-        names = [sheet["name"] for sheet in book["sheets"]]
+        names = [sheet["name"][:64] for sheet in book["sheets"]]
         wanted, passed = self._wanted(book["sheets"])
         child.say({"sheets": wanted, "rows": max(TOP, (self._options.heading or 0) + 5)})
         tops = [Top.of(names[index], child.told("top")) for index in wanted]
@@ -100,7 +100,7 @@ class ExcelFormer:
     def _wanted(self, sheets: Sequence[dict[str, Any]]) -> tuple[list[int], list[dict[str, str]]]:
         """Which sheets to look at, and those that are passed over unseen."""
         named = self._options.sheet if isinstance(self._options.sheet, tuple) else (self._options.sheet,)
-        names = [sheet["name"] for sheet in sheets]
+        names = [sheet["name"][:64] for sheet in sheets]
         missing = [one for one in named if (one not in names if isinstance(one, str) else one > len(names))]
         if missing:
             raise Rejected(f"the workbook has no sheet {missing[0]!r}; its sheets: {'、'.join(names[:SHOWN])}", hint="correct `sheet:`", code="F006")

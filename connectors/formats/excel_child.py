@@ -22,8 +22,10 @@ from connectors.formats.excel_cells import SEPARATOR, Lines, text_column, unguar
 from connectors.formats.excel_scan import MOST_SHEETS, Container, Faults, Unfit
 
 ROWS = 4096  # that are made into text at once
+CELLS = 1 << 17  # the same in a wide sheet
+PIECE = 1 << 20  # bytes of one message
 HELD = 64  # last rows that may turn out to be totals or notes
-TOP_TEXT = 200  # characters of a cell that matter to find the heading
+TOP_TEXT, TOP_CELLS = 200, 2_001  # characters of a cell, and cells of a row, that matter to find the heading
 LONGEST = 32_767  # characters of a cell
 KEPT_CELLS = 3_000_000  # of sheets that are looked at before they are read
 SHOWN = 20
@@ -63,10 +65,10 @@ def _serve(path: str) -> None:
 
 
 def _say(is_: str, **what: Any) -> None:
-    _frame(b"J", json.dumps({"is": is_, **what}).encode())
+    _frame(b"J", json.dumps({"is": is_, **what}, ensure_ascii=False).encode("utf-8", "replace"))
 
 
-def _frame(kind: bytes, content: bytes) -> None:
+def _frame(kind: bytes, content: bytes | memoryview) -> None:
     out = sys.stdout.buffer
     out.write(struct.pack(">cI", kind, len(content)))
     out.write(content)
@@ -107,9 +109,9 @@ class _Sheets:
             self._kept[index] = sheet, faults
             self._room -= size
         (first, left) = sheet.start or (0, 0)
-        found = [[str(text)[:TOP_TEXT] for text in text_column(row)] for row in islice(sheet.iter_rows(), first, first + rows)]
+        found = [[text[:TOP_TEXT] for text in text_column(row[:TOP_CELLS])] for row in islice(sheet.iter_rows(), first, first + rows)]
         for (row, column), error in faults.errors.items():
-            if 0 <= row - first < len(found) and 0 <= column - left < sheet.width:
+            if 0 <= row - first < len(found) and 0 <= column - left < min(sheet.width, TOP_CELLS):
                 found[row - first][column - left] = error
         return {"first": first, "left": left, "width": sheet.width, "rows": found}
 
@@ -189,7 +191,9 @@ def _send(lines: Lines) -> int:
         for place, row in zip(lines.places, lines.rows, strict=True):
             if max(map(len, row)) > LONGEST:
                 raise Unfit("cell", row=place)
-    _frame(b"D", lines.written())
+    content = memoryview(lines.written())
+    for at in range(0, len(content), PIECE):
+        _frame(b"D", content[at : at + PIECE])
     return len(lines.lines)
 
 
@@ -198,7 +202,8 @@ def _chunks(part: dict[str, Any], sheet: calamine.CalamineSheet, faults: Faults)
     left = sheet.start[1] if sheet.start else 0
     skipped, wrong = frozenset(part["skip"]), _by_row(faults)
     rows, at = islice(sheet.iter_rows(), part["after"], None), part["after"]
-    while chunk := list(islice(rows, ROWS)):
+    many = max(1, min(ROWS, CELLS // max(sheet.width, 1)))
+    while chunk := list(islice(rows, many)):
         for row in wrong.keys() & range(at, at + len(chunk)) if wrong else ():
             for column, error in wrong[row]:
                 if 0 <= column - left < len(chunk[row - at]):

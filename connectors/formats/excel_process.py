@@ -23,7 +23,7 @@ from hub.contracts.errors import HubError, Misconfigured, Rejected, Unavailable
 
 _ROOT = Path(__file__).parents[2]
 _START = "import sys; sys.path[:0] = sys.argv[1:3]; from connectors.formats.excel_child import main; main(*map(int, sys.argv[3:]))"
-_FRAME_MAX = 256 << 20
+_FRAME_MAX = 96 << 20  # the first rows of the widest sheet
 _PIECE = 1 << 20
 _OUTSIDE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 SAVE_AS = "ask the agency to open it, save it as .xlsx and send that"
@@ -89,21 +89,24 @@ class Reading:
         content = self._exactly(size)
         if kind == b"D":
             return content
-        message: dict[str, Any] = json.loads(content)
-        if message["is"] == "unfit":
+        try:
+            message: dict[str, Any] = json.loads(content)
+        except ValueError:
+            raise _unfit("damaged", {}) from None
+        if message.get("is") == "unfit":
             raise _unfit(message["why"], message)
         return message
 
     def told(self, what: str) -> dict[str, Any]:
         """The next message, which is of this kind."""
         message = self.hear()
-        if isinstance(message, bytes) or message["is"] != what:
+        if isinstance(message, bytes) or message.get("is") != what:
             raise _unfit("damaged", {})
         return message
 
     def messages(self) -> Iterator[dict[str, Any] | bytes]:
         """What follows until the end."""
-        while isinstance(message := self.hear(), bytes) or message["is"] != "end":
+        while isinstance(message := self.hear(), bytes) or message.get("is") != "end":
             yield message
 
     def _exactly(self, size: int) -> bytes:
