@@ -81,7 +81,7 @@ class Reader:
             body = body[mark.mark :]
         else:
             declared = _CHARSET.search(answer.header("content-type"))
-            names = [_canonical(declared[1])] if declared else []
+            names = [_canonical(declared[1])] if declared and not _is_chinese_utf8(body) else []
             candidates = list(dict.fromkeys([*names, "utf-8", "gb18030"]))
         if _is_markup(body):
             kind = "XML" if body.lstrip()[:5].lower() == b"<?xml" else "a web page"
@@ -173,6 +173,14 @@ def next_link(header: str) -> str:
 
 def _canonical(name: str) -> str:
     return "gb18030" if name.casefold() in _GB else "utf-8" if name.casefold() in ("utf8", "utf-8") else name.casefold()
+
+
+def _is_chinese_utf8(body: bytes) -> bool:
+    """Whether the body is UTF-8 beyond doubt: GB 18030 bytes that happen to be UTF-8 too never give a character of three bytes."""
+    try:
+        return max(body.decode(), default="") >= "\u0800"
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_markup(body: bytes) -> bool:
