@@ -14,7 +14,7 @@ from connectors.gateway.auth import Authentication
 from connectors.gateway.dialect import Dialect
 from connectors.gateway.exchange import Exchange
 from connectors.gateway.problems import Refusal
-from hub.contracts.errors import HubError, Rejected, Unavailable
+from hub.contracts.errors import HubError, Misconfigured, Rejected, Unavailable
 from hub.contracts.gateway import Reception
 
 NAMESPACE = "http://service.credit-hub.example/InterfaceUploadService"
@@ -66,8 +66,10 @@ class SoapService:
 
 def _operation(raw: bytes) -> tuple[str, str]:
     """Name and text of the one operation in an envelope. Raises `Rejected` for anything else, and for any DOCTYPE."""
-    from lxml import etree  # an extra, and only SOAP needs it
-
+    try:
+        from lxml import etree  # type: ignore[import-untyped]
+    except ImportError as error:  # an extra, and only SOAP needs it
+        raise Misconfigured("XML cannot be read here", hint="pip install 'credit-hub[soap]'") from error
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False, recover=False, remove_comments=True
     )

@@ -15,7 +15,7 @@ from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker
 from connectors.gateway.settings import GatewayConfig, GatewayRead
 from hub.contracts.batch import Batch, Header
-from hub.contracts.errors import Unavailable
+from hub.contracts.errors import Rejected, Unavailable
 from hub.contracts.source import SAMPLE_BYTES, Arrival, Finding, Intake
 
 
@@ -49,9 +49,12 @@ class GatewaySource:
         """Everything that was numbered and is not finished, oldest first."""
         while waiting := await self._intake.waiting():
             for arrival in waiting:
-                async with aclosing(offered(self._reader, self._intake, arrival)) as batches:
-                    async for batch in batches:
-                        yield batch
+                try:
+                    async with aclosing(offered(self._reader, self._intake, arrival)) as batches:
+                        async for batch in batches:
+                            yield batch
+                except Rejected as error:  # thrown in by whoever reads the batches; what the reader finds is dealt with inside
+                    await self._intake.refused(arrival, error)
 
     def ahead(self, header: Header, rows: int) -> AsyncIterator[Batch]:
         """Batches of the first `rows` rows from the batch of `header` on."""

@@ -19,6 +19,7 @@ LANGUAGES = {"polars", "numpy", "pydantic", "sqlalchemy", "orjson", "cryptograph
 # Libraries with several homes, and why.
 SHARED = {
     "aiohttp": "we serve the console and the socket, and we call webhooks",
+    "lxml": "records of files are streamed, pages are HTML, and our SOAP endpoint reads one envelope",
     "zstandard": "landing, stores, queues and the ledger each compress their own bytes",
 }
 # Libraries that work without being imported, and how.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from datetime import timedelta
@@ -12,11 +13,13 @@ import pytest
 from pydantic import SecretStr
 
 from connectors.folder import FolderConfig, FolderRead, FolderSource, Ready
-from connectors.memory import MemorySource
+from connectors.gateway.settings import GatewayConfig, GatewayRead
+from connectors.gateway.source import GatewaySource
+from connectors.memory import MemoryIntake, MemorySource
 from connectors.sftp import SftpConfig, SftpRead
 from connectors.sftp.source import SftpSource
-from hub.contracts.errors import Misconfigured, Unavailable
-from hub.contracts.source import Source
+from hub.contracts.errors import HubError, Misconfigured, Unavailable
+from hub.contracts.source import Arrival, Source
 from tests.contract.source_contract import KNOWN, ROWS, SourceContract
 from tests.servers import SshServer
 
@@ -46,6 +49,45 @@ class TestMemorySource(SourceContract):
 
     def misconfigure(self) -> None:
         self.made[-1].fails = Misconfigured("wrong name", hint="correct it")
+
+
+class Reachable(MemoryIntake):
+    """Landing, which is all that stands behind the gateway; `fails` takes it away."""
+
+    fails: HubError | None = None
+
+    async def waiting(self) -> list[Arrival]:
+        if self.fails is not None:
+            raise self.fails
+        return await super().waiting()
+
+
+class TestGatewaySource(SourceContract):
+    """What agencies submitted: numbered before the source hears of it."""
+
+    def prepare(self, tmp_path: Path) -> None:
+        self.intake = self.landing = Reachable()
+        self.made: list[GatewaySource] = []
+
+    def send(self, name: str, content: bytes) -> None:
+        with contextlib.suppress(StopIteration):
+            self.landing.receive(name, content).send(None)  # waits for nothing
+        for source in self.made:
+            source.notice()
+
+    def source(self) -> Source:
+        item = {"feed": "A0000.memory", "item": "A0000-F00-01", "known": KNOWN}
+        self.made.append(GatewaySource(GatewayConfig(), GatewayRead(), **item, intake=self.landing, batch_rows=ROWS))  # type: ignore[arg-type]
+        return self.made[-1]
+
+    def left(self) -> list[str]:
+        return [a.name for n, a in self.landing.arrivals.items() if not a.finished and n not in self.landing.reasons]
+
+    def take_away(self) -> None:
+        self.landing.fails = Unavailable("away", hint="wait")
+
+    def misconfigure(self) -> None:
+        self.landing.fails = Misconfigured("damaged", hint="restore it")
 
 
 class TestFolderSource(SourceContract):
