@@ -32,22 +32,23 @@ _DATES = (
 
 
 def converted(
-    content: bytes,
-    options: ExcelFormat | None = None,
-    *,
-    expected: Expected = EXPECTED,
-    titles: Sequence[str] = (),
-    limits: Limits | None = None,
-    name: str = "a.xlsx",
+    content: bytes, options: ExcelFormat | None = None, *, expected: Expected = EXPECTED, titles: Sequence[str] = (), limits: Limits | None = None
 ) -> tuple[Plain, list[list[str]]]:
     """What the conversion said, and the cells of each line, place first."""
-    pieces = ExcelFormer(options or ExcelFormat(), expected, limits).convert(Document(io.BytesIO(content), len(content), name), titles)
-    text = b""
+    plain, text = plain_form(content, options, expected=expected, titles=titles, limits=limits)
+    return plain, _cells(text)[1:]
+
+
+def plain_form(
+    content: bytes, options: ExcelFormat | None = None, *, expected: Expected = EXPECTED, titles: Sequence[str] = (), limits: Limits | None = None
+) -> tuple[Plain, bytes]:
+    """What the conversion said, and the whole plain form."""
+    pieces, text = ExcelFormer(options or ExcelFormat(), expected, limits).convert(Document(io.BytesIO(content), len(content), "a"), titles), b""
     while True:
         try:
             text += next(pieces)
         except StopIteration as ended:
-            return ended.value, _cells(text)[1:]
+            return ended.value, text
 
 
 def _cells(text: bytes) -> list[list[str]]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 
 import pytest
 
+from connectors.formats.csv import CsvFormat, CsvReader
+from connectors.formats.cut import cut_of_plain
 from connectors.formats.excel import ExcelFormat
 from connectors.formats.forms import Expected
+from connectors.formats.plain import heading_line
+from hub.contracts.batch import ORDINAL
 from hub.contracts.errors import Rejected
 from hub.contracts.headings import normalise_heading
+from hub.contracts.source import Landed
 from tests.unit.sample_items import KEYS, NOW, PENALTY, batch_of, good
-from tests.unit.sample_workbooks import GOOD, TITLES, converted, ods, raw_xlsx, row, xls, xlsx
+from tests.unit.sample_workbooks import EXPECTED, GOOD, TITLES, converted, ods, plain_form, raw_xlsx, row, xls, xlsx
 from transforms.intake import FeedPlan, prepare
 
 WRITTEN = [str(cell) for cell in GOOD]
@@ -23,6 +29,17 @@ def test_a_plain_sheet_is_read_with_the_row_as_place():
     assert plain.titles == TITLES
     assert plain.rows == 2
     assert rows == [["2", *WRITTEN], ["3", *WRITTEN]]
+
+
+def test_records_are_read_from_the_plain_form_with_their_row_as_line():
+    plain, text = plain_form(xlsx([["标题"], TITLES, GOOD, [], ["9132", 'a"b\nc', None, 2, None]]))
+    start = len(heading_line(plain.titles))
+    cut = cut_of_plain("excel", plain.titles, EXPECTED.known, Landed("0" * 64, len(text)), start, plain.evidence)
+
+    (block,) = CsvReader(CsvFormat(), EXPECTED.known).blocks(io.BytesIO(text), cut, start=start, line=2, first=0)
+
+    assert block.frame.drop(ORDINAL).rows() == [(3, *WRITTEN), (5, "9132", 'a"b\nc', None, "2", None)]
+    assert block.refused.is_empty()
 
 
 def test_title_rows_notes_blank_rows_columns_and_totals_are_passed_over_and_told():
@@ -253,7 +270,7 @@ def test_a_heading_nobody_described_is_the_fullest_row():
 
 
 def test_an_old_workbook_is_read_with_its_errors():
-    plain, rows = converted(xls([TITLES[:4], ["9132", "甲公司", 43529.0, b"\x2a"], ["9133", "乙", 0.5, 320581196901011234.0]]), name="a.xls")
+    plain, rows = converted(xls([TITLES[:4], ["9132", "甲公司", 43529.0, b"\x2a"], ["9133", "乙", 0.5, 320581196901011234.0]]))
 
     assert rows == [["2", "9132", "甲公司", "43529", "#N/A"], ["3", "9133", "乙", "0.5", "3.2058119690101126E+17"]]
     assert plain.evidence["kind"] == "xls"
@@ -265,7 +282,7 @@ def test_an_open_document_is_read():
         extra='<table:table-row table:number-rows-repeated="1048000"><table:table-cell table:number-columns-repeated="16384"/></table:table-row>',
     )
 
-    plain, rows = converted(content, name="a.ods")
+    plain, rows = converted(content)
 
     assert rows == [["2", "9132", "甲公司", "2019-03-05", "2"]]
     assert plain.evidence["kind"] == "ods"
