@@ -17,28 +17,41 @@ from connectors.web.settings import DetailRead
 from connectors.web.tables import Cells
 from connectors.web.visiting import Fetched, Visit
 from hub.contracts.errors import Misconfigured, Rejected
+from hub.contracts.headings import normalise_heading
 
 ENTRY = "entry"  # heading under which each row names the entry that it comes from
-NO_TABLE = "no table with the item's headings"
+PAGE, HASH = "来源页面URL", "页面摘要SM3"  # headings of items that keep where a record was found
+NO_TABLE, MISFIT = "no table with the item's headings", "cells do not fit the heading"
+
+
+Read = tuple[Cells | None, Fetched]
+"""A record, and the page or file that holds it."""
 
 
 @dataclass
 class Gathered:
-    """Rows under the page's own headings, and why others could not be read: an unread entry is a row that has nothing but its name."""
+    """Rows under the page's own headings, and why others could not be read: an unread entry is a row that has nothing but its name.
 
+    `known` are the item's headings, normalised: where they have a place for page and digest, each row tells where it was found.
+    """
+
+    known: frozenset[str]
     rows: list[Cells] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     undeclared: int = 0  # pages in another character set than they declare
 
-    def add(self, entry: Entry, records: Sequence[Cells | None]) -> None:
-        """Rows of one entry, each with what the list says of it; None for one that cannot be read."""
+    def add(self, entry: Entry, records: Sequence[Read]) -> None:
+        """Rows of one entry, each with what the list says of it and where it was found; None for one that cannot be read."""
         name = _name(entry)
-        for number, cells in enumerate(records, 1):
+        for number, (cells, fetched) in enumerate(records, 1):
             place = name if len(records) == 1 else f"{name}#{number:06d}"
             if cells is None:
-                self.set_aside(place, "cells do not fit the heading")
+                self.set_aside(place, MISFIT)
             else:
-                self.rows.append(({ENTRY: place} if entry.url else {}) | (entry.cells or {}) | cells)
+                self.rows.append({ENTRY: place} | self._origin(fetched) | (entry.cells or {}) | cells)
+
+    def _origin(self, fetched: Fetched) -> Cells:
+        return {name: text for name, text in ((PAGE, fetched.url), (HASH, fetched.sm3)) if normalise_heading(name) in self.known}
 
     def set_aside(self, place: str, reason: str) -> None:
         """An entry that cannot be read keeps its name, so that the checks put it into quarantine."""
@@ -58,7 +71,10 @@ class Detail:
     async def gather(self, visit: Visit, entry: Entry, layout: Layout, into: Gathered) -> None:
         """Add the rows of one entry."""
         if not entry.url:
-            into.add(entry, [entry.cells])
+            if entry.cells is None:
+                into.set_aside(entry.place, MISFIT)
+            else:
+                into.rows.append(entry.cells)
             return
         try:
             records = await self._rows(visit, entry.url, layout, into)
@@ -67,7 +83,7 @@ class Detail:
         else:
             into.add(entry, records)
 
-    async def _rows(self, visit: Visit, url: str, layout: Layout, into: Gathered) -> list[Cells | None]:
+    async def _rows(self, visit: Visit, url: str, layout: Layout, into: Gathered) -> list[Read]:
         fetched = await self._fetched(visit, url)
         if not is_page(fetched.body):
             return await self._file(fetched, layout)
@@ -75,13 +91,13 @@ class Detail:
         into.undeclared += page.decoded.conflict
         files = page.links(self._attachment) if self._attachment is not None else []
         if files:
-            return [cells for one in dict.fromkeys(link.url for link in files) for cells in await self._attached(visit, one, layout)]
-        return self._written(page, layout)
+            return [read for one in dict.fromkeys(link.url for link in files) for read in await self._attached(visit, one, layout)]
+        return self._written(page, fetched, layout)
 
-    async def _attached(self, visit: Visit, url: str, layout: Layout) -> list[Cells | None]:
+    async def _attached(self, visit: Visit, url: str, layout: Layout) -> list[Read]:
         fetched = await self._fetched(visit, url)
         if is_page(fetched.body):  # a page that is called .xls
-            return self._written(Page(fetched.body, fetched.content_type, fetched.url), layout)
+            return self._written(Page(fetched.body, fetched.content_type, fetched.url), fetched, layout)
         return await self._file(fetched, layout)
 
     async def _fetched(self, visit: Visit, url: str) -> Fetched:
@@ -92,19 +108,19 @@ class Detail:
             raise Rejected("nothing is at the link's end any more", hint="tell the agency; the list still names the entry")
         return fetched
 
-    async def _file(self, fetched: Fetched, layout: Layout) -> list[Cells | None]:
+    async def _file(self, fetched: Fetched, layout: Layout) -> list[Read]:
         titles, rows = await self._worker.do(rows_of, fetched.body, name_of(fetched.url), self._forms)
         layout.saw("attachment", titles)
-        return rows
+        return [(cells, fetched) for cells in rows]
 
-    def _written(self, page: Page, layout: Layout) -> list[Cells | None]:
+    def _written(self, page: Page, fetched: Fetched, layout: Layout) -> list[Read]:
         found = page.found(self._table, self._forms.known)
         if not found.records:
             if page.guarded():
                 raise Misconfigured("the site asks for a password or a 验证码 instead of showing an entry", hint="ask the agency for another way")
             raise Rejected(NO_TABLE, hint="look at the page; its snapshot is in landing")
         layout.saw("detail", found.titles)
-        return [record.cells for record in found.records]
+        return [(record.cells, fetched) for record in found.records]
 
 
 def _name(entry: Entry) -> str:

@@ -60,7 +60,7 @@ class WebPuller:
         seen = Layout(self._known, await self._intake.recall(layout.NOTE), self._read.layout)
         await visit.begin()
         listed = await self._listing.entries(visit, seen)
-        gathered = Gathered()
+        gathered = Gathered(self._known)
         for entry in listed.entries.values():
             await self._detail.gather(visit, entry, seen, gathered)
         _judge(gathered, len(listed.entries))
@@ -72,7 +72,12 @@ class WebPuller:
 
     async def probe(self) -> AsyncGenerator[Finding, None]:
         """Site, permission, list and first entry; asks for a handful of addresses, and leaves nothing behind."""
-        visit, seen, listed, gathered = self._visit(), Layout(self._known, await self._intake.recall(layout.NOTE), self._read.layout), Listed(), Gathered()
+        visit, seen, listed, gathered = (
+            self._visit(),
+            Layout(self._known, await self._intake.recall(layout.NOTE), self._read.layout),
+            Listed(),
+            Gathered(self._known),
+        )
         layer: Literal["reach", "shape", "sample"] = "reach"
         try:
             await visit.begin()
@@ -93,7 +98,7 @@ class WebPuller:
 
     async def sample(self, rows: int) -> tuple[str, bytes]:
         """The first entries of the list, at most 20 of them opened."""
-        visit, seen, listed, gathered = self._visit(), Layout(self._known, None, ""), Listed(), Gathered()
+        visit, seen, listed, gathered = self._visit(), Layout(self._known, None, ""), Listed(), Gathered(self._known)
         await visit.begin()
         async with aclosing(self._listing.pages(visit, listed, seen)) as pages:
             await anext(pages)

@@ -32,13 +32,20 @@ _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was found at an address; `gone` says nothing. Digests are hex."""
+    """What was found at an address; `gone` says that there is nothing any more. `digest` is the sha256, in hex."""
 
     url: str
     body: bytes
     content_type: str
     digest: str = ""
     gone: bool = False
+
+    @property
+    def sm3(self) -> str:
+        """The page's digest by GB/T 32905."""
+        hashed = hashes.Hash(hashes.SM3())
+        hashed.update(self.body)
+        return hashed.finalize().hex()
 
 
 class Turn:
@@ -124,9 +131,7 @@ class Visit:
             await self._intake.remember(key, None)
 
     def _found(self, fetched: Fetched, *, same: bool) -> Fetched:
-        sm3 = hashes.Hash(hashes.SM3())
-        sm3.update(fetched.body)
-        self.pages.append({"sha256": fetched.digest, "sm3": sm3.finalize().hex(), "bytes": len(fetched.body), "same": same})
+        self.pages.append({"sha256": fetched.digest, "sm3": fetched.sm3, "bytes": len(fetched.body), "same": same})
         return fetched
 
     async def _asked(self, url: str, form: Mapping[str, str] | None, note: Mapping[str, str] | None) -> Answer:
