@@ -15,7 +15,8 @@ from connectors.formats.pace import ZONE, Surroundings
 from connectors.formats.pulling import Harvest, Pulled, PullSource, json_lines
 from connectors.formats.worker import Worker
 from connectors.soap.answers import Row, rows_at, text_at
-from connectors.soap.calling import Caller, Heard
+from connectors.soap.calling import Caller
+from connectors.soap.judging import Heard
 from connectors.soap.settings import Since, SoapConfig, SoapRead
 from hub.contracts.errors import HubError, Misconfigured, Rejected, Unavailable
 from hub.contracts.source import SAMPLE_BYTES, Finding, Intake, Source
@@ -98,10 +99,17 @@ class SoapPuller:
         times, _, _ = self._window(None)
         if self._read.each is not None:
             key = next(await self._keys(), None)
-            return [] if key is None else self._rows(await self._caller.call(times | {"key": key}))
+            return [] if key is None else self._rows(await self._asked(times | {"key": key}))
         async for rows, _, _ in self._pages(times):
             return rows
         return []
+
+    async def _asked(self, values: Mapping[str, str]) -> Heard:
+        """One answer; what can never be answered needs a person, for there is no other key to go on with."""
+        try:
+            return await self._caller.call(values)
+        except Rejected as error:
+            raise Misconfigured(error.message, hint=error.hint) from error
 
     def _rows(self, heard: Heard) -> list[Row]:
         if heard.nothing:
@@ -127,7 +135,7 @@ class SoapPuller:
         count, before = 0, None
         for number in range(_MOST_PAGES if paging else 1):
             place = {"page": str(paging.first + number), "offset": str(number * size), "size": str(size)} if paging else {}
-            heard = await self._caller.call({**times, **place})
+            heard = await self._asked({**times, **place})
             rows, total = self._rows(heard), self._total(heard)
             count += len(rows)
             if number and total != before:

@@ -308,6 +308,40 @@ async def test_changed_answers_stop_the_feed_instead_of_succeeding_empty(town: T
     assert "DATAS/DATA" in error.message
 
 
+async def test_an_answer_larger_than_allowed_stops_the_feed(town: Town) -> None:
+    error = await town.fails(town.penalty(max_body=1000), EXPORT)
+
+    assert isinstance(error, Misconfigured)
+    assert "max_body" in error.hint
+
+
+async def test_a_refusal_of_everything_needs_a_person(town: Town) -> None:
+    town.agency.mischief.extend(["", "fault-E42"])
+
+    error = await town.fails(town.penalty(), EXPORT | {"errors": {"rejected": ["E42"]}})
+
+    assert isinstance(error, Misconfigured)
+
+
+async def test_soap_headers_carry_the_token_escaped(town: Town) -> None:
+    heard: list[bytes] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        heard.append(await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])))
+        writer.write(_whole_answer())
+        writer.close()
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    config = town.config("verify", address=address, token="t<&>", soap_headers=["<h:auth xmlns:h='urn:h'><h:token>{token}</h:token></h:auth>"])
+
+    async with server, town.puller(config, {"operation": "verify", "arguments": {"sfzh": "1"}, "rows": "R/P"}) as puller:
+        await puller.sample(1)
+
+    assert b'Header><h:auth xmlns:h="urn:h"><h:token>t&lt;&amp;&gt;</h:token></h:auth>' in heard[0]
+
+
 async def test_quiet_hours_are_kept(town: Town) -> None:
     error = await town.fails(town.penalty(quiet=["02:00-05:00"]), EXPORT)
 
