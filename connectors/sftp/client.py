@@ -26,7 +26,7 @@ _LONGEST_PACKET = 1 << 20
 _STRAY = 1024
 _OK, _EOF, _FAILURE = 0, 1, 4
 _ERRNO = {2: errno.ENOENT, 3: errno.EACCES, 8: errno.EOPNOTSUPP, 11: errno.EEXIST, 14: errno.ENOSPC, 15: errno.EDQUOT}
-_FULL = (b"quota", b"no space", b"disk full")
+_FULL = (b"quota", b"no space", b"disk full", *(word.encode(coding) for word in ("配额", "空间不足") for coding in ("utf-8", "gb18030")))
 
 
 class Channel(Protocol):

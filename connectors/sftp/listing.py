@@ -45,11 +45,12 @@ class Listing:
 class Lister:
     """One feed's view of the server. `oddities` names what lies there and is passed over, each with its reason."""
 
-    def __init__(self, remote: Remote, read: SftpRead, clock: Callable[[], float]) -> None:
+    def __init__(self, remote: Remote, read: SftpRead, clock: Callable[[], float], most: int = MOST_FILES) -> None:
         self.oddities: dict[str, str] = {}
         self._remote = remote
         self._read = read
         self._clock = clock
+        self._most = most
         self._seen: dict[bytes, tuple[Look, float]] = {}
 
     def look(self, known: Mapping[bytes, Look]) -> Listing:
@@ -71,21 +72,21 @@ class Lister:
         listing.complete.sort(key=lambda f: (f.look[1], f.path))
         return listing
 
-    def _folders(self, below: bytes, parts: list[str], listing: Listing, left: int = 2 * MOST_FILES) -> Iterator[tuple[bytes, list[Entry]]]:
+    def _folders(self, below: bytes, parts: list[str], listing: Listing) -> Iterator[tuple[bytes, list[Entry]]]:
         """Folders that may hold our files, each with what lies in it. A part without `*` or `?` is gone into without listing what lies around it."""
         if len(parts) > 1 and not set(parts[0]) & set("*?["):
-            yield from self._folders(below + parts[0].encode() + b"/", parts[1:], listing, left)
+            yield from self._folders(below + parts[0].encode() + b"/", parts[1:], listing)
             return
-        entries = self._remote.run("list a folder", lambda client: client.entries(self._remote.root + below, left))
-        if len(entries) >= left:
+        entries = self._remote.run("list a folder", lambda client: client.entries(self._remote.root + below, 2 * self._most))
+        if len(entries) >= 2 * self._most:
             listing.whole = False
-            self.oddities[names.shown(_text(below)) or "/"] = f"holds more than {MOST_FILES} files; the rest waits"
+            self.oddities[names.shown(_text(below)) or "/"] = f"holds more than {self._most} files; the rest waits"
         if len(parts) == 1:
-            yield below, entries[:left]
+            yield below, entries[: 2 * self._most]
             return
         for entry in sorted(entries, key=lambda e: e.name):
             if self._is_ours(entry, parts[0], top=not below, kind=stat.S_IFDIR):
-                yield from self._folders(below + entry.name + b"/", parts[1:], listing, left)
+                yield from self._folders(below + entry.name + b"/", parts[1:], listing)
 
     def _is_ours(self, entry: Entry, pattern: str, *, top: bool, kind: int = stat.S_IFREG) -> bool:
         text = _text(entry.name)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from connectors.formats.forms import Expected, Forms
 from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker
 from connectors.sftp.journal import Handled, Journal, digest_of
+from connectors.sftp.landing import land
 from connectors.sftp.listing import Found, Lister, Listing
 from connectors.sftp.probing import probe, sample
 from connectors.sftp.remote import Remote
@@ -175,13 +176,8 @@ class SftpSource:
         return None
 
     def _download(self, found: Found) -> Landed:
-        writer = self._intake.writer()
-        try:
-            for piece in self._remote.read(self._remote.root + found.path, found.look):
-                writer.write(piece)
-            return writer.commit()
-        finally:
-            writer.abort()
+        with closing(self._remote.read(self._remote.root + found.path, found.look)) as pieces:
+            return land(pieces, self._intake.writer())
 
     async def _changed(self, found: Found, error: Rejected) -> None:
         """A file that changed while it was read is looked at again later; one that stays the same and is not what the server says is refused."""
