@@ -88,7 +88,7 @@ def looks_like_lines(head: bytes) -> bool:
     """Whether most of the first lines are whole objects by themselves."""
     lines = [line for line in head[: head.rfind(b"\n") + 1].split(b"\n") if line.strip()][:_LOOKED]
     objects = sum(isinstance(_decoded(line), dict) for line in lines)
-    return objects * 2 > len(lines) and (len(lines) > 1 or bool(head[head.find(b"\n") :].strip()))
+    return objects * 2 >= len(lines) > 0 and (len(lines) > 1 or bool(head[head.find(b"\n") :].strip()))
 
 
 def _check_text(head: bytes) -> None:
