@@ -85,7 +85,7 @@ class Detail:
 
     async def _rows(self, visit: Visit, url: str, layout: Layout, into: Gathered) -> list[Read]:
         fetched = await self._fetched(visit, url)
-        if not is_page(fetched.body):
+        if not is_page(fetched.body, fetched.content_type):
             return await self._file(fetched, layout)
         page = Page(fetched.body, fetched.content_type, fetched.url)
         into.undeclared += page.decoded.conflict
@@ -96,7 +96,7 @@ class Detail:
 
     async def _attached(self, visit: Visit, url: str, layout: Layout) -> list[Read]:
         fetched = await self._fetched(visit, url)
-        if is_page(fetched.body):  # a page that is called .xls
+        if is_page(fetched.body, fetched.content_type):  # a page that is called .xls
             return self._written(Page(fetched.body, fetched.content_type, fetched.url), fetched, layout)
         return await self._file(fetched, layout)
 
