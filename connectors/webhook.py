@@ -6,23 +6,21 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import Field, SecretStr, field_validator
 
 from connectors.formats.cloudevents import CONTENT_TYPE, to_event
 from connectors.formats.destination import Destination, Resolve
+from connectors.formats.http import RETRY, Pinned, translated, trusting
+from connectors.formats.pace import wish
 from hub.contracts.endpoint import Duration, EndpointConfig
 from hub.contracts.errors import Misconfigured, Rejected, Unavailable
 from hub.contracts.share import Parcel
@@ -30,7 +28,6 @@ from hub.contracts.share import Parcel
 _PREFIX = "whsec_"
 _SHORTEST = 24  # bytes of a secret, as Standard Webhooks asks
 _ANSWER = 64 * 1024  # bytes of an answer that are read; only their digest is kept
-_RETRY = frozenset({408, 425, 429})
 _GONE = 410
 
 
@@ -62,13 +59,13 @@ class WebhookOutlet:
         self._key = signing_key(secret)
         self._clock = clock
         self._destination = Destination(config.url, config.allow, resolve)
-        self._pinned = _Pinned()
+        self._pinned = Pinned()
         self._session: aiohttp.ClientSession | None = None
 
     async def hand_over(self, parcel: Parcel) -> Mapping[str, Any]:
         """POST one event; evidence is the status, and size and sha256 of what was sent and answered."""
         body = to_event(parcel)
-        async with _translated(self._destination.name), asyncio.timeout(self._config.timeout.total_seconds()):
+        async with translated(self._destination.name), asyncio.timeout(self._config.timeout.total_seconds()):
             self._pinned.addresses = await self._destination.addresses()
             async with self._opened().post(self._config.url, data=body, headers=self._headers(parcel, body), allow_redirects=False) as response:
                 answer = await _read(response)
@@ -78,10 +75,7 @@ class WebhookOutlet:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            tls: ssl.SSLContext | bool = True
-            if self._config.ca is not None:
-                tls = _trusting(self._config.ca)
-            connector = aiohttp.TCPConnector(resolver=self._pinned, use_dns_cache=False, limit=4, ssl=tls)
+            connector = aiohttp.TCPConnector(resolver=self._pinned, use_dns_cache=False, limit=4, ssl=trusting(self._config.ca))
             self._session = aiohttp.ClientSession(connector=connector, trust_env=False, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
 
@@ -108,8 +102,12 @@ class WebhookOutlet:
             raise Misconfigured(
                 f"{name} answered {status}: redirects are not followed", hint="write the address that it redirects to, once the agency has confirmed it"
             )
-        if status in _RETRY or status >= 500:
-            raise Unavailable(f"{name} answered {status}", hint="tried again by the retry schedule", retry_after=_wish(response, self._clock()))
+        if status in RETRY or status >= 500:
+            raise Unavailable(
+                f"{name} answered {status}",
+                hint="tried again by the retry schedule",
+                retry_after=wish(response.headers.get("Retry-After", ""), datetime.fromtimestamp(self._clock(), UTC)),
+            )
         raise Rejected(f"{name} refused the delivery with status {status}", hint="settle it with the agency, then `run_hub.py replay`")
 
     async def close(self) -> None:
@@ -118,19 +116,6 @@ class WebhookOutlet:
             await self._session.close()
             self._session = None
         self._destination.close()
-
-
-class _Pinned(AbstractResolver):
-    """Answers with the addresses that were checked: what is connected to is what was looked at."""
-
-    def __init__(self) -> None:
-        self.addresses: list[ResolveResult] = []
-
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-        return [{**address, "hostname": host, "port": port} for address in self.addresses]
-
-    async def close(self) -> None:
-        self.addresses = []
 
 
 def signing_key(secret: str) -> bytes:
@@ -150,13 +135,6 @@ def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
 
 
-def _trusting(ca: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca))
-    except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(f"the certificate file {ca.name} cannot be used", hint="`ca:` names a readable PEM file") from error
-
-
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """At most 64 KiB of the answer."""
     parts, room = [], _ANSWER
@@ -166,29 +144,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     if not room:
         response.close()
     return b"".join(parts)
-
-
-def _wish(response: aiohttp.ClientResponse, now: float) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date), None where it says nothing usable."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        at: datetime = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now, 0.0)
-
-
-@asynccontextmanager
-async def _translated(name: str) -> AsyncIterator[None]:
-    """Turn what the HTTP client raises into a decision."""
-    try:
-        yield
-    except aiohttp.ClientConnectorCertificateError as error:
-        hint = "name the authority's file with `ca:`, or have the agency renew its certificate"
-        raise Misconfigured(f"{name} showed a certificate that cannot be trusted", hint=hint) from error
-    except TimeoutError as error:
-        raise Unavailable(f"{name} did not answer in time", hint="tried again by the retry schedule") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise Unavailable(f"{name} could not be called: {type(error).__name__}", hint="is it up, and does the firewall let the hub through?") from error
