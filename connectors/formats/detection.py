@@ -17,8 +17,7 @@ _BASES = {"utf-8": "strict utf-8", "gb18030": "strict gb18030, no utf-8"}
 
 def detected(stream: BinaryIO, start: int = 0) -> Charset:
     """The encoding of what follows byte `start`, judged by the first MiB behind the first byte beyond ASCII. Where nothing fits, the one that fits longest."""
-    stream.seek(0)
-    if start == 0 and (marked := charset.marked(stream.read(4))) is not None:
+    if start == 0 and (marked := charset.marked(beginning(stream, 4))) is not None:
         return marked
     sample = foreign(stream, start)
     if not sample:
@@ -35,9 +34,18 @@ def foreign(stream: BinaryIO, start: int) -> bytes:
     stream.seek(start)
     while piece := stream.read(SAMPLE):
         if not piece.isascii() and (found := _FOREIGN.search(piece)) is not None:
-            sample = piece[found.start() :]
-            return sample + stream.read(SAMPLE - len(sample))
+            return beginning(stream, SAMPLE, start + found.start())
+        start += len(piece)
     return b""
+
+
+def beginning(stream: BinaryIO, size: int, start: int = 0) -> bytes:
+    """The first `size` bytes from byte `start` on, or all there are."""
+    stream.seek(start)
+    head = b""
+    while len(head) < size and (piece := stream.read(size - len(head))):
+        head += piece
+    return head
 
 
 def fitting(sample: bytes, encoding: str, *, final: bool = False) -> int:

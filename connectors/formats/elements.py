@@ -11,6 +11,7 @@ from typing import Protocol, Self, overload
 from hub.contracts.errors import Rejected
 from hub.contracts.headings import normalise_heading
 
+MAX_COLUMNS = 2_000
 XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 
@@ -78,7 +79,7 @@ def names_of(element: Element | None) -> tuple[str, ...]:
 
 
 class Leaves:
-    """Fields of one record as (title, text), each title once: `name`, `outer.inner`, `name_2` for the second of a name.
+    """Fields of one record as (title, text), each title once: `name`, `outer.inner`, `name_2` for the second of a name. Raises `Rejected` F006 beyond 2,000.
 
     Attributes count where `attributes` is the set of headings that the item knows: those of the record are `name` if known, else `@name`; others `inner@name`.
     """
@@ -86,7 +87,7 @@ class Leaves:
     def __init__(self, record: Element, attributes: frozenset[str] | None) -> None:
         self._record = record
         self._attributes = attributes
-        self._seen: set[str] = set()
+        self._seen: dict[str, int] = {}  # how often each title was wanted
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         record = self._record
@@ -110,12 +111,19 @@ class Leaves:
                 yield from self._inside(child, title + ".")
 
     def _titled(self, title: str) -> str:
-        found, number = title, 1
+        found = title
         while found in self._seen:
-            number += 1
-            found = f"{title}_{number}"
-        self._seen.add(found)
+            self._seen[title] += 1
+            found = f"{title}_{self._seen[title]}"
+        self._seen[found] = 1
+        if len(self._seen) > MAX_COLUMNS:
+            raise too_many()
         return found
+
+
+def too_many() -> Rejected:
+    """The error for records that cannot be rows."""
+    return Rejected(f"records of more than {MAX_COLUMNS} fields", hint="name the path of the records: `xml: {rows: …}`", code="F006")
 
 
 _comparable = lru_cache(1_000)(normalise_heading)

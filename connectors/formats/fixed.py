@@ -117,8 +117,7 @@ class FixedFormer:
             if found.encoding in WIDE:
                 raise Rejected("fixed columns in UTF-16 are not read", hint="ask for UTF-8 or GB 18030", code="F002")
             return found
-        stream.seek(0)
-        marked = charset.marked(stream.read(4))
+        marked = charset.marked(detection.beginning(stream, 4))
         return Charset({"gbk": "gb18030"}.get(named, named), marked.mark if marked is not None and marked.encoding == named else 0, "named in the feed")
 
     def _lines(self, window: _Window, encoding: str, count: _Count) -> bytes:

@@ -43,12 +43,12 @@ def beginning(pieces: Iterable[bytes], size: int) -> Element | None:
     """The tree of about the first `size` bytes, whose last element may be unfinished; None where there is no element. Raises `Rejected` F001."""
     parser = etree.XMLPullParser(events=("start",), **_SAFE)
     read = 0
-    with _border(parser):
-        for piece in pieces:
+    for piece in pieces:
+        with _border(parser):
             parser.feed(piece)
-            read += len(piece)
-            if read >= size:
-                break
+        read += len(piece)
+        if read >= size:
+            break
     root: Element | None = next((element for _, element in parser.read_events()), None)
     return root
 
@@ -93,7 +93,7 @@ def _own(found: list[Element], path: RecordPath) -> Generator[Group, None, None]
 def _forget(root: Element, path: RecordPath) -> None:
     """Drop what is finished: at each level all but the last element, down to a record that may still be open."""
     node, names = root, names_of(root)
-    while len(node) and not path.matches(names):
+    while not path.matches(names) and len(node):
         del node[:-1]
         node = node[-1]
         names = (*names, local(node.tag))

@@ -43,8 +43,7 @@ def encoding_of(stream: BinaryIO, named: str = "auto") -> Encoding:
 
     Raises `Rejected` F002 for a declared encoding that is never read here, and where mark and the feed's word differ.
     """
-    stream.seek(0)
-    head = stream.read(1 << 10)
+    head = detection.beginning(stream, 1 << 10)
     marked = charset.marked(head)
     wide = marked.encoding if marked is not None and marked.encoding in WIDE else _HEAD.get(head[:2], "")
     text = head[: len(head) & ~1].decode(wide, "ignore").encode() if wide else head
@@ -86,6 +85,16 @@ def _unmarked(stream: BinaryIO, declared: str) -> Encoding:
     if fits[other] == len(sample) and certain:
         return Encoding(other, 0, declared, f"declared {declared}, but the bytes are {other}")
     return Encoding(meant, 0, declared, "declared")
+
+
+def lines(stream: BinaryIO, most: int) -> int:
+    """Line ends of a document, counted no further than to `most`."""
+    found = 0
+    for piece in _narrow(stream, 0):
+        found += piece.count(b"\n")
+        if found >= most:
+            return most
+    return found
 
 
 def content(stream: BinaryIO, found: Encoding) -> Iterator[bytes]:

@@ -19,7 +19,8 @@ from hub.contracts.headings import normalise_heading
 if TYPE_CHECKING:
     from connectors.formats.forms import Expected
 
-LOOKED = 256 << 10
+LOOKED = 128 << 10
+MOST_LINES = 65_535  # libxml2 knows no exact line beyond
 _EMBEDDED = {"tablecode": ("item", "F007"), "departmentcode": ("agency", "F008")}
 
 
@@ -60,7 +61,7 @@ class XmlFormer:
         self._expected = expected
 
     def convert(self, document: Document, titles: Sequence[str] = ()) -> Generator[bytes, None, Plain]:
-        """Pieces of the plain form; the place of a row is the line of its element, or the record's number where lines do not tell them apart."""
+        """Pieces of the plain form; the place of a row is the line of its element, or its number where records share a line, or lines are many."""
         if document.size == 0:
             raise Rejected("the document is empty", hint="ask the agency to send it again", code="F005")
         encoding = prolog.encoding_of(document.stream, self._options.encoding)
@@ -92,7 +93,7 @@ class XmlFormer:
         count = self._options.attributes if self._options.attributes != "auto" else elements.has_attributes(records, known)
         attributes = known if count else None
         found = dict.fromkeys(title for record in records for title, _ in Leaves(record, attributes))
-        by_line = len({record.sourceline for record in records[:2]}) == len(records[:2])
+        by_line = len({record.sourceline for record in records[:2]}) == len(records[:2]) and prolog.lines(document.stream, MOST_LINES) < MOST_LINES
         return Look(path, tuple(found), attributes, by_line, elements.known_at(root, known) if named and not records else "")
 
     def _check_codes(self, root: Element, path: RecordPath) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from connectors.formats.elements import Element, Leaves, RecordPath, local
+from connectors.formats.elements import MAX_COLUMNS, Element, Leaves, RecordPath, local, too_many
 from connectors.formats.plain import SEPARATOR, line
 from hub.contracts.errors import Rejected
 
-MAX_COLUMNS = 2_000
 MAX_CELL = 1 << 20
 _SHAPES = 1_000
 
@@ -111,7 +110,7 @@ class Rows:
 
     def _check_columns(self) -> None:
         if len(self.titles) + len(self.unknown) > MAX_COLUMNS:
-            raise Rejected(f"records of more than {MAX_COLUMNS} fields", hint="name the path of the records: `xml: {rows: …}`", code="F006")
+            raise too_many()
 
     def _write(self, rows: list[list[str]]) -> None:
         lines = [SEPARATOR.join(cells) for cells in rows]
