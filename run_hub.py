@@ -30,6 +30,7 @@ from routes.commands.asking import (
     show_problems,
 )
 from routes.commands.deciding import feed_app, quarantine_app, queue_app, share_app
+from routes.commands.keys import key_app
 
 app = typer.Typer(
     name="run_hub.py",
@@ -46,6 +47,7 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(feed_app, name="feed")
 app.add_typer(share_app, name="share")
 app.add_typer(queue_app, name="queue")
+app.add_typer(key_app, name="key")
 
 
 # Running -------------------------------------------------------------------------------------------------------------------------------

@@ -10,42 +10,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256, SM3, Hash, HashAlgorithm
-from sqlalchemy import Column, Connection, Index, LargeBinary, Row, String, Table, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from hub.contracts.errors import Misconfigured
 from hub.contracts.gateway import Caller, SigningKey
 from hub.contracts.keys import KeyRing
-from hub.state import State, metadata, row_dict
+from hub.state import State, row_dict
+from hub.tables import api_key, used_nonce
 
 KEY = re.compile(r"chk_(?P<id>[0-9a-f]{12})_[0-9a-f]{64}")
 NONCE_KEPT = timedelta(minutes=15)
 """Three times the tolerance of a signature's time: a request that is still in time was never forgotten."""
 _SEEN_EVERY = timedelta(minutes=1)
 _LONGEST_DAYS = 3660
-
-api_key = Table(
-    "api_key",
-    metadata,
-    Column("id", String(12), primary_key=True),
-    Column("agency", String(8), nullable=False),
-    Column("hash", String(32), nullable=False),  # HMAC-SHA-256 of the key under the key ring's pepper, cut to 128 bits
-    Column("signing", LargeBinary, nullable=False),  # sealed: SHA-256 and SM3 of the key, which HMAC uses in its place
-    Column("made_at", String(32), nullable=False),
-    Column("expires_at", String(32), nullable=False),
-    Column("last_used", String(32)),
-    Column("revoked_at", String(32)),
-    Column("because", String(400), nullable=False, default=""),
-    Index("api_key_agency", "agency"),
-)
-
-used_nonce = Table(
-    "used_nonce",
-    metadata,
-    Column("key", String(12), primary_key=True),
-    Column("nonce", String(32), primary_key=True),  # keyed hash
-    Column("at", String(32), nullable=False),
-)
 
 
 class Credentials:

@@ -10,47 +10,16 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Index, Integer, Row, String, Table, Text, UniqueConstraint, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from hub.contracts.gateway import Caller, Offer, RowError, SubmissionReceipt, Ticket
 from hub.contracts.source import Arrival
 from hub.ledger import Ledger, totals
-from hub.state import metadata
-from hub.tables import arrival, batch, quarantine, run
+from hub.tables import arrival, batch, nil_return, quarantine, run, submission
 
 KEY_KEPT = timedelta(days=8)
 """How long an idempotency key answers with its first receipt."""
-
-submission = Table(
-    "submission",
-    metadata,
-    Column("id", String(32), primary_key=True),  # the receipt
-    Column("agency", String(8), nullable=False),
-    Column("operation", String(128), nullable=False),  # POST /v1/items/A0030-F06-01/batches
-    Column("key", String(32), nullable=False),  # keyed hash of the idempotency key; the receipt itself where there is none
-    Column("feed", String(96), nullable=False),
-    Column("item", String(32), nullable=False),
-    Column("done", Boolean, nullable=False, default=False),
-    Column("digest", String(64), nullable=False, default=""),
-    Column("arrival", Integer),
-    Column("duplicate", Boolean, nullable=False, default=False),
-    Column("by", String(12), nullable=False),  # id of the API key
-    Column("at", String(32), nullable=False),
-    UniqueConstraint("agency", "operation", "key"),
-    Index("submission_at", "at"),
-)
-
-nil_return = Table(
-    "nil_return",
-    metadata,
-    Column("feed", String(96), primary_key=True),
-    Column("period", String(16), primary_key=True),  # 2026, 2026-10, 2026-Q4, 2026-W45, 2026-10-31
-    Column("item", String(32), nullable=False),
-    Column("because", Text, nullable=False),  # sealed
-    Column("at", String(32), nullable=False),
-    Column("by", String(12), nullable=False),  # id of the API key
-)
 
 
 class Submissions:

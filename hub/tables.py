@@ -1,4 +1,4 @@
-"""Tables of the hub's state that the ledger keeps (台账)."""
+"""Tables of the hub's state: what the ledger keeps (台账), and what agencies that call us have and said."""
 
 from __future__ import annotations
 
@@ -159,4 +159,57 @@ event = Table(
     Column("what", String(24), nullable=False),
     Column("where", String(96), nullable=False),
     Column("detail", Text, nullable=False, default="{}"),
+)
+
+submission = Table(
+    "submission",
+    metadata,
+    Column("id", String(32), primary_key=True),  # the receipt
+    Column("agency", String(8), nullable=False),
+    Column("operation", String(128), nullable=False),  # POST /v1/items/A0030-F06-01/batches
+    Column("key", String(32), nullable=False),  # keyed hash of the idempotency key; the receipt itself where there is none
+    Column("feed", String(96), nullable=False),
+    Column("item", String(32), nullable=False),
+    Column("done", Boolean, nullable=False, default=False),
+    Column("digest", String(64), nullable=False, default=""),
+    Column("arrival", Integer),
+    Column("duplicate", Boolean, nullable=False, default=False),
+    Column("by", String(12), nullable=False),  # id of the API key
+    Column("at", String(32), nullable=False),
+    UniqueConstraint("agency", "operation", "key"),
+    Index("submission_at", "at"),
+)
+
+nil_return = Table(
+    "nil_return",
+    metadata,
+    Column("feed", String(96), primary_key=True),
+    Column("period", String(16), primary_key=True),  # 2026, 2026-10, 2026-Q4, 2026-W45, 2026-10-31
+    Column("item", String(32), nullable=False),
+    Column("because", Text, nullable=False),  # sealed
+    Column("at", String(32), nullable=False),
+    Column("by", String(12), nullable=False),  # id of the API key
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("agency", String(8), nullable=False),
+    Column("hash", String(32), nullable=False),  # HMAC-SHA-256 of the key under the key ring's pepper, cut to 128 bits
+    Column("signing", LargeBinary, nullable=False),  # sealed: SHA-256 and SM3 of the key, which HMAC uses in its place
+    Column("made_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("last_used", String(32)),
+    Column("revoked_at", String(32)),
+    Column("because", String(400), nullable=False, default=""),
+    Index("api_key_agency", "agency"),
+)
+
+used_nonce = Table(
+    "used_nonce",
+    metadata,
+    Column("key", String(12), primary_key=True),
+    Column("nonce", String(32), primary_key=True),  # keyed hash
+    Column("at", String(32), nullable=False),
 )

@@ -204,6 +204,14 @@ def _turned(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[l
     return heads, lines
 
 
+def _keys(answer: Any) -> None:
+    if isinstance(answer, Mapping):
+        _plain(answer)
+        return
+    rows = [(k["id"], k["agency"], _state(k["state"]), k["expires_at"], k["last_used"], k["because"]) for k in answer]
+    _table("密钥 keys", ("id", "agency", "state", "ends", "last used", "because"), rows, "no key was made yet: see `run_hub.py key add`", names=1)
+
+
 _VIEWS: dict[str, Callable[[Any], None]] = {
     "status": status,
     "check": check,
@@ -212,6 +220,7 @@ _VIEWS: dict[str, Callable[[Any], None]] = {
     "quarantine_list": _quarantine,
     "events": _events,
     "queue": _queue,
+    "key": _keys,
     "doctor": _doctor,
     "test": _tests,
     "preview": _preview,

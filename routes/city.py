@@ -274,8 +274,9 @@ class City:
         return max((window.left(now) for window in when.quiet), default=0.0)
 
     def can_adopt(self, config: HubConfig) -> bool:
-        """True where only feeds, shares and the catalogue differ: broker, stores and address need a restart."""
-        return (config.broker, dict(config.stores), config.listen) == (self.config.broker, dict(self.config.stores), self.config.listen)
+        """True where only feeds, shares and the catalogue differ: broker, stores and addresses need a restart."""
+        settled = (self.config.broker, dict(self.config.stores), self.config.listen, self.config.gateway)
+        return (config.broker, dict(config.stores), config.listen, config.gateway) == settled
 
     async def adopt(self, loaded: Loaded) -> None:
         """Take another configuration whole. No route may be running."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import desc, select, update
@@ -61,6 +62,7 @@ class Desk:
             "replay",
             "replay_feed",
             "events",
+            "key",
         )
         return {name: getattr(self, name) for name in names}
 
@@ -285,6 +287,20 @@ class Desk:
         if share is not None:
             message = f"{queue} holds what is still to be delivered to {self._city.config.shares[share].share.to}; dropped references would never come back"
             raise Misconfigured(message, hint=f"to deliver nothing for now: run_hub.py share pause {share} --because '…'")
+
+    async def key(self, verb: str, name: str = "", days: int = 365, because: str = "") -> Any:
+        """API keys of agencies: `add` for an agency, `list`, `rotate` or `revoke` by id. A new key is told this once; `days` are its life, or the overlap."""
+        from routes.gateway import keys
+
+        desk = keys(self._city)
+        if verb == "list":
+            return await desk.list(name)
+        _needs(because)
+        if verb == "add":
+            return await desk.add(name, days=days, because=because)
+        if verb == "rotate":
+            return await desk.rotate(name, overlap=timedelta(days=days))
+        return await desk.revoke(name, because)
 
     async def replay(self, share: str = "", deliveries: list[str] | None = None, dry_run: bool = True, because: str = "") -> dict[str, Any]:
         """Send deliveries again: dead letters of a share, or the ones named. A dry run counts first."""

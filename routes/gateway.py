@@ -19,7 +19,7 @@ from hub.contracts.errors import Misconfigured, Unavailable
 from hub.contracts.gateway import Caller, Offer, RowError, SigningKey, SubmissionReceipt, Terms, Ticket
 from hub.contracts.source import Landed, LandingWriter
 from hub.credentials import Credentials
-from hub.intake import FeedIntake
+from hub.intake import HEARD, FeedIntake
 from hub.submissions import Submissions, name_of
 from monitoring.health import room_left
 from routes.city import City
@@ -97,13 +97,16 @@ class CityReception:
     async def accept(self, ticket: Ticket, landed: Landed, suffix: str, evidence: Mapping[str, Any]) -> None:
         """Number it, answer for it, and wake its feed."""
         city, offer = self._city, ticket.offer
-        intake = FeedIntake(offer.feed, offer.item.code, lambda: city.config.version, city.ledger, city.landing, city.executor, recalls=False)
-        found = await intake.receive(name_of(ticket.receipt, suffix), landed, evidence=dict(evidence))
+        found = await self._intake(offer).receive(name_of(ticket.receipt, suffix), landed, evidence=dict(evidence))
         await self._submissions.accepted(ticket, found)
         city.observer.tell("submitted", offer.feed, arrival=found.number, bytes=landed.size, duplicate=found.duplicate)
         route = city.feeds.get(offer.feed)
         if route is not None and isinstance(route.source, GatewaySource):
             route.source.notice()
+
+    def _intake(self, offer: Offer) -> FeedIntake:
+        city = self._city
+        return FeedIntake(offer.feed, offer.item.code, lambda: city.config.version, city.ledger, city.landing, city.executor, recalls=False)
 
     async def release(self, ticket: Ticket) -> None:
         """Forget a submission that came to nothing."""
@@ -111,7 +114,9 @@ class CityReception:
 
     async def nil(self, caller: Caller, offer: Offer, period: str, because: str) -> bool:
         """Keep that there is nothing to report for a period."""
-        return await self._submissions.nil(caller, offer, period, because)
+        new = await self._submissions.nil(caller, offer, period, because)
+        await self._intake(offer).remember(HEARD, value=True)
+        return new
 
     async def receipt(self, caller: Caller, receipt: str) -> SubmissionReceipt | None:
         """How a submission stands."""

@@ -137,16 +137,17 @@ class PullSource:
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """First what was landed before, then what is new, part by part."""
         more = True
-        while more:
+        while True:
             for arrival in await self._intake.waiting():
-                async with aclosing(offered(self._reader, self._intake, arrival)) as batches:
-                    async for batch in batches:
-                        yield batch
+                try:
+                    async with aclosing(offered(self._reader, self._intake, arrival)) as batches:
+                        async for batch in batches:
+                            yield batch
+                except Rejected as error:  # thrown in by whoever reads the batches
+                    await self._intake.refused(arrival, error)
+            if not more:
+                return
             more = await self._pull()
-        for arrival in await self._intake.waiting():
-            async with aclosing(offered(self._reader, self._intake, arrival)) as batches:
-                async for batch in batches:
-                    yield batch
 
     async def _pull(self) -> bool:
         """Land the next part; whether there is more."""
@@ -197,13 +198,16 @@ class PullSource:
 
 
 async def offered(reader: ArrivalReader, intake: Intake, arrival: Arrival) -> AsyncGenerator[Batch, None]:
-    """The batches of one landed arrival to its end; refused where the reader, or whoever reads the batches, says so."""
+    """The batches of one landed arrival to its end; refused where the reader says so.
+
+    What is thrown in at a `yield` of a source does not come down here: the source refuses the arrival itself.
+    """
     try:
         arrival = await reader.open(arrival)
         async with aclosing(reader.batches(arrival)) as batches:
             async for batch in batches:
                 yield batch
-    except Rejected as error:  # found by the reader, or thrown in by whoever reads the batches
+    except Rejected as error:
         await intake.refused(arrival, error)
     else:
         await intake.finished(arrival)
