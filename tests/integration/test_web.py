@@ -347,3 +347,25 @@ async def test_a_list_that_moves_while_it_is_read_gives_each_entry_once(town: To
 
     assert rows == before
     assert town.evidence["repeated"] == 1
+
+
+async def test_a_page_that_breaks_off_is_never_accepted(town: Town) -> None:
+    rows = "".join(f"<tr><td>{n}</td><td>2026-01-02</td></tr>" for n in range(3))
+    whole = f"<html><table><tr><th>企业名称</th><th>列入日期</th></tr>{rows}</table></html>".encode()
+    shown = [whole]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        told = b"HTTP/1.0 404 None\r\n\r\n" if b"robots.txt" in asked else b"HTTP/1.0 200 OK\r\n\r\n" + shown[-1]
+        writer.write(told)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        town.config["url"] = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert len(await town.pull({"path": "/list"})) == 3
+        for size in range(len(whole) - 8, 0, -16):
+            shown.append(whole[:size])
+            with pytest.raises(Unavailable, match="broke off"):
+                await town.pull({"path": "/list"})
+
+    assert len(town.intake.arrivals) == 1
