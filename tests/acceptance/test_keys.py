@@ -15,7 +15,7 @@ def test_a_key_is_shown_once_rotated_with_overlap_and_revoked(hub: Hub) -> None:
 
     assert made["key"].startswith(f"chk_{made['id']}_")
     assert rotated["key"] != made["key"]
-    assert (listed[made["id"]]["state"], listed[rotated["id"]]["state"]) == ("revoked", "active")
+    assert (listed[made["id"]]["state"], listed[rotated["id"]]["state"]) == ("revoked", "in force")
     assert not any(secret["key"].rpartition("_")[2] in str(listed) for secret in (made, rotated))
     assert {"key_added", "key_rotated", "key_revoked"} <= set(events)
 
