@@ -203,10 +203,10 @@ class RabbitServer:
 class SshServer:
     """Debian's sshd of our own with SFTP and nothing else. Enter it to start it; `root` is the folder that its user sees first.
 
-    `options` are further lines of its configuration. `stop` and `start` keep its files and its host keys.
+    `options` are further lines of its configuration, `denied` names requests of SFTP that nobody may make. `stop` and `start` keep files and host keys.
     """
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, denied: str = "") -> None:
         requires(_SSHD, "SFTP tests run against Debian's openssh-server")
         self._home = Path(tempfile.mkdtemp(prefix="hub-sshd-"))
         self._user = unprivileged()
@@ -219,7 +219,7 @@ class SshServer:
         for kind in ("ed25519", "ecdsa", "rsa"):
             self._keygen(f"host_{kind}", kind)
         self._keygen("client", "ed25519")
-        self._configure(options)
+        self._configure(options, f"internal-sftp -d {self.root}" + (f" -P {denied}" if denied else ""))
         self.own(self._home)
 
     @property
@@ -303,7 +303,7 @@ class SshServer:
     def _keygen(self, name: str, kind: str) -> None:
         subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", self._home / name], check=True, timeout=60, stdin=subprocess.DEVNULL)
 
-    def _configure(self, options: tuple[str, ...]) -> None:
+    def _configure(self, options: tuple[str, ...], sftp: str) -> None:
         shutil.copy(self._home / "client.pub", self._home / "authorized_keys")
         lines = [
             *options,
@@ -312,7 +312,7 @@ class SshServer:
             f"AuthorizedKeysFile {self._home}/authorized_keys",
             # PAM, because without it an sshd that cannot read the shadow file takes every account for locked.
             "PidFile none", "StrictModes no", "UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
-            f"Subsystem sftp internal-sftp -d {self.root}", "ForceCommand internal-sftp", "MaxStartups 100", "LogLevel ERROR",
+            f"Subsystem sftp {sftp}", f"ForceCommand {sftp}", "MaxStartups 100", "LogLevel ERROR",
         ]  # fmt: skip
         (self._home / "sshd_config").write_text("\n".join(lines) + "\n")
 
