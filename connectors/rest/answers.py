@@ -39,8 +39,8 @@ class Page:
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
-class Expired(Exception):  # not an error: the token is fetched again
-    """The answer says that token or secret has ended."""
+class Expired(Misconfigured):
+    """The answer says that token or secret has ended: fetched again once, and only then a matter for people."""
 
 
 class Reader:
@@ -112,7 +112,7 @@ class Reader:
         if code in ok.empty:
             return True
         if code in errors.expired:
-            raise Expired
+            raise Expired(f"{self._name} calls the token expired", hint="check the credentials")
         raise self._error(code, document)
 
     def _error(self, code: str | None, document: Any) -> HubError:

@@ -11,14 +11,14 @@ from urllib.parse import urljoin
 from connectors.rest.answers import Page
 from connectors.rest.json_path import found_at
 from connectors.rest.settings import LastId, NextCursor, Offset, Pages, RestRead
-from hub.contracts.errors import Misconfigured
+from hub.contracts.errors import Misconfigured, Unavailable
 
 _MOST_PAGES = 50_000
 _NO_CURSOR = (None, "", "null", "0", "-1", False)
 
 
-class Moved(Exception):
-    """The list changed while it was read: begin again."""
+class Moved(Unavailable):
+    """The list changed while it was read: begin again at once, a few times, before it is left for later."""
 
 
 @dataclass(frozen=True, slots=True)

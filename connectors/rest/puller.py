@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -54,7 +54,7 @@ class RestPuller:
             try:
                 return await self._part(after, harvest)
             except Moved as moved:
-                reason = str(moved)
+                reason = moved.message
                 await harvest.begin_again()
         hint = "tried again by the schedule; is it read while the agency writes it? choose quieter hours, or `window`"
         raise Unavailable(f"{self._client.name}: {reason}; the list was read {_BEGUN} times", hint=hint)
@@ -86,11 +86,9 @@ class RestPuller:
         for last in (False, True):
             answer, version = await self._asked({**extra, **step.params}, step.url)
             refused = answer.status in (401, 403)
-            if not refused:
-                try:
+            with suppress(Expired):
+                if not refused:
                     return self._reader.page(answer)
-                except Expired:
-                    pass
             if last or not self._auth.forget(version):
                 raise self._refusal(answer, refused=refused)
         raise AssertionError("the second time returns or raises")
@@ -172,12 +170,9 @@ class RestPuller:
         """The first page of the latest part."""
         progress = self._latest()
         walk = Walk(self._read, partial(self._page, progress.params()), last_id=progress.last_id)
-        try:
-            async with aclosing(walk.pages()) as pages:
-                async for page in pages:
-                    return page
-        except Moved as moved:
-            raise Unavailable(f"{self._client.name}: {moved}", hint="try again") from moved
+        async with aclosing(walk.pages()) as pages:
+            async for page in pages:
+                return page
         raise AssertionError("a walk has at least one page")
 
     def _latest(self) -> Progress:
