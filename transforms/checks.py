@@ -27,6 +27,7 @@ PLACEHOLDERS = frozenset(
     + ["0" * length + "X" for length in range(5, 20)]
     + ["123456", "12345678", "123456789", "1234567890", "123456789012345", "123456789012345678"]
 )
+SPREADSHEET_ERRORS = frozenset(["#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#GETTING_DATA"])
 TEST_NAMES = frozenset(["测试", "测试企业", "测试公司", "测试单位", "测试数据", "测试用户", "test", "TEST", "Test"])
 
 _SCIENTIFIC = r"^\d(?:\.\d+)?E\+?\d+$"
@@ -84,6 +85,7 @@ def contract_rules(item: Item, bound: frozenset[str], today: date, findings: Fin
         *(Rule("R101", f.name, f"{f.title}：不能为空", pl.col(f.name).is_null()) for f in fields if f.required),
         *_groups(item),
         *(rule for f in fields if f.identifier for rule in _identifier(f, item)),
+        *(_rounded(f) for f in fields if f.sealed and f.identifier is None and f.kind is Kind.TEXT),
         *(rule for f in fields for rule in _size(f)),
         *(rule for f in fields for rule in _time(f, today)),
         *_pairs(item, bound),
@@ -128,6 +130,12 @@ def _organisation_holds(values: pl.Series) -> pl.Series:
     return verdict if verdict.all() else verdict | USCC.holds(values)
 
 
+def _rounded(target: Field) -> Rule:
+    """Numbers of accounts and documents whose kind nobody said."""
+    damaged = pl.col(target.name).str.contains(_SCIENTIFIC)
+    return Rule("R117", target.name, f"{target.title}：电子表格丢失了精度，无法恢复，请以文本格式重新导出", damaged)
+
+
 def _identifier(target: Field, item: Item) -> Iterable[Rule]:
     value = pl.col(target.name)
     meant = _meant(target, item)
@@ -145,6 +153,7 @@ def _identifier(target: Field, item: Item) -> Iterable[Rule]:
             yield _as_detail(damaged, damaged.bad)
             yield Rule("R112", target.name, f"{target.title}：组织机构代码校验不通过", ~each(value, _organisation_holds, kind=pl.Boolean) & meant)
         case _:
+            yield damaged
             yield Rule("R113", target.name, f"{target.title}：注册号校验不通过", ~reg_no_valid(value) & meant, warns=True)
 
 

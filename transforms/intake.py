@@ -12,7 +12,7 @@ from hub.contracts.batch import OP, ORDINAL, RECORD_ID, REFUSED_SCHEMA, ROW_HASH
 from hub.contracts.item import Field, Identifier, Item, Kind, Level
 from hub.contracts.keys import KeyRing
 from transforms import hashing
-from transforms.checks import PLACEHOLDERS, TEST_NAMES, CheckRule, Findings, contract_rules, feed_rules, for_withdrawals, judge, repaired_by
+from transforms.checks import PLACEHOLDERS, SPREADSHEET_ERRORS, TEST_NAMES, CheckRule, Findings, contract_rules, feed_rules, for_withdrawals, judge, repaired_by
 from transforms.cleaning import careful, doubt, dtype_of, quick, tidied, without_empty_dates
 from transforms.codes import known_codes
 from transforms.columns import emptied
@@ -170,8 +170,12 @@ def _without_placeholders(frame: pl.DataFrame, fields: list[Field]) -> tuple[pl.
     """Placeholders are as good as nothing: null, and a mark `_placeholder:<field>`."""
     marks: dict[str, str] = {}
     for f in fields:
-        words = PLACEHOLDERS if f.identifier else TEST_NAMES if "subject.name" in f.roles else None
-        if words is None or frame.schema[f.name] != pl.String:
+        words = PLACEHOLDERS if f.identifier else TEST_NAMES if "subject.name" in f.roles else frozenset[str]()
+        if frame.schema[f.name] != pl.String:
+            continue
+        if frame.get_column(f.name).str.starts_with("#").any():
+            words |= SPREADSHEET_ERRORS
+        if not words:
             continue
         found = frame.get_column(f.name).is_in(list(words))
         if found.any():

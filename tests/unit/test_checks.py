@@ -54,6 +54,8 @@ def test_a_good_row_passes():
         ({"uscc": "91320581MA0000A19X"}, "R111", "uscc"),
         ({"org_code": "MA0000A10"}, "R112", "org_code"),
         ({"xdr_name": "测试企业"}, "R116", "xdr_name"),
+        ({"doc_no": "#REF!"}, "R116", "doc_no"),
+        ({"reg_no": "3.20581E+14"}, "R117", "reg_no"),
         ({"uscc": "9.13206E+17"}, "R117", "uscc"),
         ({"uscc": "913205810000190000"}, "R117", "uscc"),
         ({"fine_wan": "-1"}, "R118", "fine_wan"),
