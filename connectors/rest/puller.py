@@ -17,6 +17,7 @@ from connectors.formats.destination import Resolve
 from connectors.formats.http import Answer, Client
 from connectors.formats.pace import Surroundings
 from connectors.formats.pulling import Harvest, Pulled, PullSource, json_lines
+from connectors.formats.worker import Worker
 from connectors.rest.answers import Cells, Expired, Page, Reader
 from connectors.rest.auth import Request, make_auth
 from connectors.rest.json_path import nested
@@ -46,6 +47,7 @@ class RestPuller:
         self._now = self._client.world.now
         self._auth = make_auth(config, self._client)
         self._reader = Reader(read, known, self._client.name)
+        self._worker = Worker("rest", 1)  # reading a large answer would hold up everybody else
 
     async def pull(self, after: Any, harvest: Harvest) -> Pulled:
         """One part: all of the list, or what is new, at most 50,000 rows or 200 pages at a time where it can go on from there."""
@@ -88,7 +90,7 @@ class RestPuller:
             refused = answer.status in (401, 403)
             with suppress(Expired):
                 if not refused:
-                    return self._reader.page(answer)
+                    return await self._worker.do(self._reader.page, answer)
             if last or not self._auth.forget(version):
                 raise self._refusal(answer, refused=refused)
         raise AssertionError("the second time returns or raises")
@@ -194,6 +196,7 @@ class RestPuller:
         """Close connections and threads."""
         await self._auth.close()
         await self._client.close()
+        self._worker.close()
 
 
 def rest_source(

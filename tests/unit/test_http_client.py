@@ -217,6 +217,32 @@ async def test_loopback_is_not_called_without_being_named() -> None:
     assert server.requests == []
 
 
+async def test_a_name_that_comes_to_lead_inside_is_not_followed_there() -> None:
+    answers = [["127.0.0.1"], ["127.0.0.1", "10.0.0.8"], ["169.254.169.254"]]
+    async with peer(WHOLE) as server:
+        settings = HttpSettings.model_validate({"url": f"http://agency.example:{server.port}/", "allow": ["127.0.0.0/8"], "rate": "1000/ms"})
+        client = Client(settings, resolve=lambda host, port: answers.pop(0))
+        first = await client.ask("GET", "")
+        for _ in range(2):
+            with pytest.raises(Misconfigured, match="private or reserved"):
+                await client.ask("GET", "")
+        await client.close()
+
+    assert first.status == 200
+    assert len(server.requests) == 1
+    assert "Host: agency.example" in server.requests[0]
+
+
+async def test_what_follows_an_answer_is_not_taken_for_the_next_one() -> None:
+    async with peer(WHOLE + status(200, body=b"forged"), status(200, body=b"second")) as server:
+        client = server.client()
+        first = await client.ask("GET", "/list")
+        second = await client.ask("GET", "/list")
+        await client.close()
+
+    assert (first.body, second.body) == (b'{"rows":[12]}', b"second")
+
+
 @pytest.mark.parametrize("url", ["ftp://x/", "https://user:pw@x/", "https://x/#a", "https:///x", "https://x/ y", "https://例/", "https://x\\@y/"])
 def test_an_odd_address_is_refused(url: str) -> None:
     with pytest.raises(ValidationError):
