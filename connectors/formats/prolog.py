@@ -1,4 +1,4 @@
-"""An XML document as UTF-8 without its prolog: its character set decided by what its bytes are, and no DOCTYPE ever shown to a parser."""
+"""An XML document as UTF-8: its character set decided by what its bytes are, and no DOCTYPE ever shown to a parser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ STRETCH = 2 << 20
 _PROLOG = 256 << 10
 _SURE, _SURE_WITHIN = 8, 4 << 10  # that many characters in that many bytes are UTF-8 by no accident
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_DECLARATION = re.compile(rb"\s*<\?xml\s[^>]{0,500}?encoding\s*=\s*[\"']([A-Za-z0-9._:-]{1,40})[\"']")
+_DECLARATION = re.compile(rb"\s*<\?xml\s[^>]{0,500}?encoding\s*=\s*[\"']\s*([^\"'<>]{1,60}?)\s*[\"']")
+_XML = re.compile(rb"\s*<\?xml\s.*?\?>", re.DOTALL)
 _MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
 _HEAD = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 _DECLARED = {
@@ -48,7 +49,7 @@ def encoding_of(stream: BinaryIO, named: str = "auto") -> Encoding:
     wide = marked.encoding if marked is not None and marked.encoding in WIDE else _HEAD.get(head[:2], "")
     text = head[: len(head) & ~1].decode(wide, "ignore").encode() if wide else head
     found = _DECLARATION.match(text.removeprefix(b"\xef\xbb\xbf"))
-    declared = found[1].decode().lower() if found else ""
+    declared = found[1].decode("ascii", "replace").lower() if found else ""
     if named != "auto":
         return _named(named, marked, declared)
     if marked is not None:
@@ -98,11 +99,11 @@ def lines(stream: BinaryIO, most: int) -> int:
 
 
 def content(stream: BinaryIO, found: Encoding) -> Iterator[bytes]:
-    """UTF-8 from the root element on, in pieces that end behind a `>`; lines are kept, so that line numbers are the document's own.
+    """The document in UTF-8 without its declaration, in pieces that end behind a `>`; lines are kept, so that line numbers are the document's own.
 
     Raises `Rejected` F001 (DOCTYPE, an endless prolog), F002 (undecodable, NUL), F003 (2 MiB without a tag).
     """
-    return _without_prolog(_in_utf8(stream, found))
+    return _without_declaration(_in_utf8(stream, found))
 
 
 def _in_utf8(stream: BinaryIO, found: Encoding) -> Iterator[bytes]:
@@ -144,14 +145,15 @@ def _wide(stream: BinaryIO, found: Encoding) -> Iterator[bytes]:
         raise Rejected(f"not {found.encoding} behind byte {read}, line {line}", hint="ask the agency to export the document again", code="F002") from error
 
 
-def _without_prolog(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same from the root element on, with an empty line for each line of the prolog."""
+def _without_declaration(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same without the XML declaration, whose encoding is not the one of these bytes; its lines stay. No DOCTYPE gets through."""
     head, rest = b"", iter(pieces)
     for piece in rest:
         head += piece
-        root = _root(head)
-        if root >= 0:
-            yield b"\n" * head.count(b"\n", 0, root) + head[root:]
+        if _root(head) >= 0:
+            declaration = _XML.match(head)
+            end = declaration.end() if declaration else 0
+            yield b"\n" * head.count(b"\n", 0, end) + head[end:]
             yield from rest
             return
         if len(head) > _PROLOG:

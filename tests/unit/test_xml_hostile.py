@@ -126,6 +126,8 @@ HOSTILE = {
     "too many different fields": ("<DATAS>" + "".join(f"<DATA><doc_no>1</doc_no><b{i}/></DATA>" for i in range(9_000)) + "</DATAS>", "F006"),
     "a record of very many fields": (f"<DATAS><DATA><doc_no>1</doc_no></DATA><DATA>{'<b>x</b>' * 1_200_000}</DATA></DATAS>", "F006"),
     "a record that never ends": (f"<DATAS>{'<DATA><doc_no>1</doc_no></DATA>' * 9_000}<DATA>{'<b>x</b>' * 1_200_000}</DATA></DATAS>", "F003"),
+    "a comment that is none": ("<!-- a -- b -->" + GOOD, "F001"),
+    "two declarations": ("<?xml version='1.0'?>" * 2 + GOOD, "F001"),
     "an endless prolog": ("<!-- x -->\n" * 30_000 + GOOD, "F001"),
     "a bare ampersand": (GOOD.replace("常熟市", "A&B公司"), "F001"),
     "a control character": (GOOD.replace("常熟市", "a\x1fb"), "F001"),
@@ -206,7 +208,7 @@ def test_the_feed_outranks_what_a_document_declares() -> None:
     assert rows(document, encoding="gbk") == [{"doc_no": "1", "name": "联通"}]
 
 
-@pytest.mark.parametrize("declared", ["UTF-7", "HZ-GB-2312", "ISO-2022-CN", "EBCDIC-CP-US", "UTF-32", "big5", "x-unknown"])
+@pytest.mark.parametrize("declared", ["UTF-7", "HZ-GB-2312", "ISO-2022-CN", "EBCDIC-CP-US", "UTF-32", "big5", "x-unknown", "XYZ+999"])
 def test_an_encoding_that_would_change_the_meaning_of_the_bytes_is_refused(declared: str) -> None:
     with pytest.raises(Rejected) as raised:
         rows(HEAD.format(declared) + GOOD.replace("常熟市", "+ADw-"))
