@@ -59,6 +59,17 @@ class Gathered:
         self.rows.append({ENTRY: place})
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A page or file with its headings and rows; `files` hang on a page."""
+
+    fetched: Fetched
+    titles: tuple[str, ...]
+    rows: list[Cells | None]
+    page: Page | None = None
+    files: tuple[str, ...] = ()
+
+
 class Detail:
     """Reads the entries of one feed. Raises `Misconfigured` for a login page, and whatever the visit raises."""
 
@@ -84,21 +95,32 @@ class Detail:
             into.add(entry, records)
 
     async def _rows(self, visit: Visit, url: str, layout: Layout, into: Gathered) -> list[Read]:
-        fetched = await self._fetched(visit, url)
-        if not is_page(fetched.body, fetched.content_type):
-            return await self._file(fetched, layout)
-        page = Page(fetched.body, fetched.content_type, fetched.url)
-        into.undeclared += page.decoded.conflict
-        files = page.links(self._attachment) if self._attachment is not None else []
-        if files:
-            return [read for one in dict.fromkeys(link.url for link in files) for read in await self._attached(visit, one, layout)]
-        return self._written(page, fetched, layout)
+        """The records of an entry's page, of the files that hang on it, or of the file that the link leads to."""
+        look = await self._worker.do(self._look, await self._fetched(visit, url))
+        if look.page is not None and look.page.decoded.conflict:
+            into.undeclared += 1
+        if not look.files:
+            return self._told(look, layout)
+        files = [await self._worker.do(self._look, await self._fetched(visit, one)) for one in look.files]
+        return [read for one in files for read in self._told(one, layout)]
 
-    async def _attached(self, visit: Visit, url: str, layout: Layout) -> list[Read]:
-        fetched = await self._fetched(visit, url)
-        if is_page(fetched.body, fetched.content_type):  # a page that is called .xls
-            return self._written(Page(fetched.body, fetched.content_type, fetched.url), fetched, layout)
-        return await self._file(fetched, layout)
+    def _look(self, fetched: Fetched) -> _Look:
+        """What was fetched, read as the page or file that it is. Blocking: either may be long."""
+        if not is_page(fetched.body, fetched.content_type):
+            titles, rows = rows_of(fetched.body, name_of(fetched.url), self._forms)
+            return _Look(fetched, titles, rows)
+        page = Page(fetched.body, fetched.content_type, fetched.url)
+        found = page.found(self._table, self._forms.known)
+        files = [link.url for link in page.links(self._attachment)] if self._attachment is not None else []
+        return _Look(fetched, found.titles, [record.cells for record in found.records], page, tuple(dict.fromkeys(files)))
+
+    def _told(self, look: _Look, layout: Layout) -> list[Read]:
+        if look.page is not None and not look.rows:
+            if look.page.guarded():
+                raise Misconfigured("the site asks for a password or a 验证码 instead of showing an entry", hint="ask the agency for another way")
+            raise Rejected(NO_TABLE, hint="look at the page; its snapshot is in landing")
+        layout.saw("detail" if look.page is not None else "attachment", look.titles)
+        return [(cells, look.fetched) for cells in look.rows]
 
     async def _fetched(self, visit: Visit, url: str) -> Fetched:
         if not visit.is_here(url):
@@ -107,20 +129,6 @@ class Detail:
         if fetched.gone:
             raise Rejected("nothing is at the link's end any more", hint="tell the agency; the list still names the entry")
         return fetched
-
-    async def _file(self, fetched: Fetched, layout: Layout) -> list[Read]:
-        titles, rows = await self._worker.do(rows_of, fetched.body, name_of(fetched.url), self._forms)
-        layout.saw("attachment", titles)
-        return [(cells, fetched) for cells in rows]
-
-    def _written(self, page: Page, fetched: Fetched, layout: Layout) -> list[Read]:
-        found = page.found(self._table, self._forms.known)
-        if not found.records:
-            if page.guarded():
-                raise Misconfigured("the site asks for a password or a 验证码 instead of showing an entry", hint="ask the agency for another way")
-            raise Rejected(NO_TABLE, hint="look at the page; its snapshot is in landing")
-        layout.saw("detail", found.titles)
-        return [(record.cells, fetched) for record in found.records]
 
 
 def _name(entry: Entry) -> str:

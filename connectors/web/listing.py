@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from connectors.formats.worker import Worker
 from connectors.web.layout import Layout
 from connectors.web.page import Link, Page, Selector, rows_above
 from connectors.web.settings import PAGE, ListRead
@@ -42,8 +43,9 @@ class Listed:
 class Listing:
     """Reads one list. Raises `Misconfigured` for a page that holds no entry where some should be, a login page, a circle, a list that never ends."""
 
-    def __init__(self, read: ListRead, known: frozenset[str]) -> None:
+    def __init__(self, read: ListRead, known: frozenset[str], worker: Worker) -> None:
         self._read = read
+        self._worker = worker
         self._known = known
         self._link, self._table, self._next, self._total = (_selector(one) for one in (read.link, read.table, read.next, read.total))
         self._last = _selector(read.pages) if isinstance(read.pages, str) else None
@@ -66,10 +68,10 @@ class Listing:
         while True:
             fetched = await visit.fetch(url, form)
             with _legible(fetched):
-                page = Page(fetched.body, fetched.content_type, fetched.url)
-                fresh, found = self._take(page, listed, layout)
+                page, found, links = await self._worker.do(self._look, fetched)
+            fresh, filled = self._take(found, links, listed, layout)
             listed.pages += 1
-            if not found:
+            if not filled:
                 self._judge_empty(page, number, listed)
             yield page
             seen.add(url)
@@ -83,13 +85,17 @@ class Listing:
                 raise Misconfigured("the next page is one that was read already: the list goes in a circle", hint="correct `next`")
             form = self._form(number, page.hidden())
 
-    def _take(self, page: Page, listed: Listed, layout: Layout) -> tuple[int, bool]:
-        """Add the page's entries: how many are new, and whether there were any."""
-        found = page.found(self._table, self._known)
+    def _look(self, fetched: Fetched) -> tuple[Page, Found[Any], list[Link] | None]:
+        """The page, its table and its links. Blocking: a page may be long."""
+        page = Page(fetched.body, fetched.content_type, fetched.url)
+        return page, page.found(self._table, self._known), page.links(self._link) if self._link is not None else None
+
+    def _take(self, found: Found[Any], links: list[Link] | None, listed: Listed, layout: Layout) -> tuple[int, bool]:
+        """Add a page's entries: how many are new, and whether there were any."""
         if found.titles:
             layout.saw("list", found.titles)
         listed.passed += found.passed
-        entries = self._linked(page.links(self._link), found) if self._link is not None else self._written(found, listed.pages + 1)
+        entries = self._linked(links, found) if links is not None else self._written(found, listed.pages + 1)
         before = len(listed.entries)
         for entry in entries:
             listed.entries.setdefault(self._identity(entry), entry)

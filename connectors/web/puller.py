@@ -51,7 +51,7 @@ class WebPuller:
         self._intake = intake
         self._worker = Worker(f"web-{feed}", 1)
         self._client = Client(config, world=world, resolve=resolve)
-        self._listing = Listing(read.listing, known)
+        self._listing = Listing(read.listing, known, self._worker)
         self._detail = Detail(read.detail, Forms(read, Expected(item, feed.partition(".")[0], known)), self._worker)
 
     async def pull(self, after: Any, harvest: Harvest) -> Pulled:
