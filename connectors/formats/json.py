@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from connectors.formats import charset, strict_json
-from connectors.formats.json_rows import Records, Unread, plain_rows
-from connectors.formats.json_tree import LARGE, Found, find_rows, objects_at
+from connectors.formats.json_lines import blocks_of, decoded_line
+from connectors.formats.json_rows import Block, Records, plain_rows
+from connectors.formats.json_tree import Found, find_rows, objects_at
 from connectors.formats.plain import Document, Plain
 from hub.contracts.endpoint import EndpointConfig
 from hub.contracts.errors import Rejected
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     from connectors.formats.forms import Expected
 
 MOST_DOCUMENT = 64 << 20
-MOST_LINE = 8 << 20
-_PIECE = 256 << 10
+_HEAD = 256 << 10
 _ROWS = 4_000
 _LOOKED = 20
-_BLANK = " \t\r\n"
 
 
 class JsonFormat(EndpointConfig):
@@ -49,13 +48,14 @@ class JsonFormer:
     def convert(self, document: Document, titles: Sequence[str] = ()) -> Generator[bytes, None, Plain]:
         """Pieces of the plain form; the place of a row is its line (JSON Lines) or its number in the array, from 1."""
         document.stream.seek(0)
-        head = document.stream.read(_PIECE)
+        head = document.stream.read(_HEAD)
         marked = len(strict_json.MARK) if head.startswith(strict_json.MARK) else 0
         evidence: dict[str, Any] = {"encoding": "utf-8", "basis": "byte order mark EF BB BF" if marked else "JSON is always UTF-8"}
+        blocks: Iterator[Block]
         if self._in_lines(head[marked:], document):
             _check_text(head[marked:])
             document.stream.seek(marked)
-            blocks, evidence["lines"] = _lines(document.stream), True
+            blocks, evidence["lines"] = blocks_of(document.stream), True
         else:
             text, found, care = self._whole(document)
             blocks, evidence["records at"] = _in_blocks(objects_at(text, found), care), found.path or "the top"
@@ -87,7 +87,7 @@ class JsonFormer:
 def looks_like_lines(head: bytes) -> bool:
     """Whether most of the first lines are whole objects by themselves."""
     lines = [line for line in head[: head.rfind(b"\n") + 1].split(b"\n") if line.strip()][:_LOOKED]
-    objects = sum(isinstance(_decoded(line), dict) for line in lines)
+    objects = sum(isinstance(decoded_line(line), dict) for line in lines)
     return objects * 2 >= len(lines) > 0 and (len(lines) > 1 or bool(head[head.find(b"\n") :].strip()))
 
 
@@ -96,48 +96,6 @@ def _check_text(head: bytes) -> None:
     lines = head[: head.rfind(b"\n") + 1] or head
     if not charset.is_text(lines, "utf-8") and charset.is_text(lines, "gb18030"):
         raise Rejected("the lines are GB 18030; JSON is always UTF-8", hint="ask the agency to write UTF-8 (RFC 8259)", code="F002")
-
-
-def _lines(stream: BinaryIO) -> Iterator[Records]:
-    """Each line that is not blank, decoded. Raises `Rejected` F003 for one over 8 MiB."""
-    rest, line = b"", 1
-    while piece := stream.read(_PIECE):
-        whole, newline, rest = (rest + piece).rpartition(b"\n")
-        if len(rest) > MOST_LINE:
-            raise _too_long(line + whole.count(b"\n") + bool(newline))
-        if newline:
-            lines = whole.split(b"\n")
-            yield _block(lines, line, whole)
-            line += len(lines)
-    if rest:
-        yield _block([rest], line, rest)
-
-
-def _too_long(line: int) -> Rejected:
-    return Rejected(f"line {line} is longer than {MOST_LINE >> 20} MiB", hint="JSON Lines have one object per line", code="F003")
-
-
-def _block(lines: list[bytes], first: int, raw: bytes) -> Records:
-    if len(raw) > MOST_LINE and (long := next((i for i, line in enumerate(lines) if len(line) > MOST_LINE), None)) is not None:
-        raise _too_long(first + long)
-    decoded = [(place, _decoded(line)) for place, line in enumerate(lines, first) if line and not line.isspace()]
-    return Records([place for place, _ in decoded], [one for _, one in decoded], strict_json.may_hurt(raw))
-
-
-def _decoded(line: bytes) -> Any:
-    """The object of one line, or the line as it is."""
-    try:
-        text = line.decode().strip(_BLANK)
-        if text.startswith("{") and len(text) < LARGE and not _deep(line):
-            found, end = strict_json.MARKED.raw_decode(text)
-            return found if end == len(text) else Unread(text)
-    except ValueError:
-        return Unread(line.decode(errors="backslashreplace").strip())
-    return Unread(text)
-
-
-def _deep(line: bytes) -> bool:
-    return line.count(b"{") + line.count(b"[") > strict_json.DEPTH and strict_json.depth_of(line) > strict_json.DEPTH
 
 
 def _in_blocks(records: Iterator[Any], care: bool) -> Iterator[Records]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -32,6 +32,24 @@ class Records:
     found: list[Any]
     care: bool = False
 
+    def read(self) -> Records:
+        """They are read."""
+        return self
+
+    def quickly(self, titles: tuple[str, ...]) -> tuple[bytes, int] | None:
+        """There is no text left that could be made into lines at once."""
+        return None
+
+
+class Block(Protocol):
+    """Some records of a document, in order."""
+
+    def read(self) -> Records:
+        """Decode them."""
+
+    def quickly(self, titles: tuple[str, ...]) -> tuple[bytes, int] | None:
+        """Their lines of the plain form and how many, without decoding; None where that would not be exact."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -42,13 +60,18 @@ class Tally:
     unread: int = 0
 
 
-def plain_rows(blocks: Iterable[Records], titles: Sequence[str]) -> Generator[bytes, None, Tally]:
+def plain_rows(blocks: Iterable[Block], titles: Sequence[str]) -> Generator[bytes, None, Tally]:
     """Lines of all blocks, the heading first. Raises `Widened` with all headings where later records have more than the first block."""
     tally = Tally(dict.fromkeys(titles))
     begun = False
     blocks = iter(blocks)
     for block in blocks:
-        rows = [_row(one, block.care) for one in block.found]
+        if begun and (quick := block.quickly(tuple(tally.titles))) is not None:
+            tally.rows += quick[1]
+            yield quick[0]
+            continue
+        records = block.read()
+        rows = [_row(one, records.care) for one in records.found]
         columns = _columns([row for row in rows if isinstance(row, dict)])
         if columns is None:
             rows = [_flat(row) for row in rows]
@@ -59,7 +82,7 @@ def plain_rows(blocks: Iterable[Records], titles: Sequence[str]) -> Generator[by
         elif not columns.keys() <= tally.titles.keys():
             raise Widened(_all_titles(tally.titles, columns, blocks))
         begun = True
-        yield from _lines(block.places, rows, columns, tally)
+        yield from _lines(records.places, rows, columns, tally)
     return tally
 
 
@@ -118,12 +141,12 @@ def _lines(places: list[int], rows: list[Any], columns: dict[str, list[str | Non
             yield unread_line(places[at], rows[at].text, len(tally.titles))
 
 
-def _all_titles(titles: Iterable[str], columns: Iterable[str], blocks: Iterable[Records]) -> tuple[str, ...]:
+def _all_titles(titles: Iterable[str], columns: Iterable[str], blocks: Iterable[Block]) -> tuple[str, ...]:
     """Every heading to the very end, so that one more conversion is enough."""
     every = dict.fromkeys(chain(titles, columns))
-    for block in blocks:
-        for one in block.found:
-            row = _flat(_row(one, block.care))
+    for records in (block.read() for block in blocks):
+        for one in records.found:
+            row = _flat(_row(one, records.care))
             if isinstance(row, dict):
                 every |= dict.fromkeys(row)
     return tuple(every)
