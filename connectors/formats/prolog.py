@@ -153,7 +153,8 @@ def _without_declaration(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if _root(head) >= 0:
             declaration = _XML.match(head)
             end = declaration.end() if declaration else 0
-            yield b"\n" * head.count(b"\n", 0, end) + head[end:]
+            blank = b" " + b"\n" * head.count(b"\n", 0, end) if end else b""  # never at the start again: a second declaration is an error
+            yield blank + head[end:]
             yield from rest
             return
         if len(head) > _PROLOG:
