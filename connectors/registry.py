@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ def _folder(config: FolderOutletConfig, *, share: str, home: Path, broker: Broke
 
 def _queue(config: SubscriberConfig, *, share: str, home: Path, broker: Broker) -> Outlet:
     return SubscriberOutlet(config, broker, share)
+
+
+def _rest_pages(config: RestConfig, read: RestRead, content: bytes) -> Iterable[Mapping[str, str | None]]:
+    from connectors.rest.answers import saved_rows
+
+    return saved_rows(config, read, content)
 
 
 def _rest(config: RestConfig, read: RestRead, **hub: Any) -> Source:
@@ -73,7 +79,7 @@ def _revealed(secret: Any) -> str:
 _SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(FolderConfig, FolderRead, FolderSource),
     "gateway": SourceKind(GatewayConfig, GatewayRead, GatewaySource),
-    "rest": SourceKind(RestConfig, RestRead, _rest, pulls=True),
+    "rest": SourceKind(RestConfig, RestRead, _rest, pulls=True, pages=_rest_pages),
     "sftp": SourceKind(SftpConfig, SftpRead, _sftp),
     "soap": SourceKind(SoapConfig, SoapRead, _soap, pulls=True),
     "web": SourceKind(WebConfig, WebRead, _web, pulls=True),

@@ -12,7 +12,7 @@ from connectors.formats.charset import marked, to_utf8
 from connectors.formats.http import Answer
 from connectors.formats.strict_json import flat, parse
 from connectors.rest.json_path import arrays, found_at, is_null, usual_total, whole
-from connectors.rest.settings import RestRead
+from connectors.rest.settings import RestConfig, RestRead
 from hub.contracts.errors import HubError, Misconfigured, Rejected, Unavailable
 from hub.contracts.headings import normalise_heading
 
@@ -141,8 +141,8 @@ class Reader:
             if isinstance(found, list) and all(isinstance(one, dict) for one in found):
                 return self._read.rows, found
             raise Misconfigured(f"{self._name}: the answer has no rows at `{self._read.rows}`", hint=self._seen(document))
-        best = max(arrays(document), key=lambda pair: (self._matches(pair[1]), bool(pair[1])), default=None)
-        if best is None or (best[1] and not self._matches(best[1])):
+        best = max(arrays(document), key=lambda pair: (self._matches(pair[1]), len(pair[1])), default=None)
+        if best is None or (best[1] and self._known and not self._matches(best[1])):
             hint = "name where they are with `rows`, or what an error looks like with `ok`"
             raise Misconfigured(f"{self._name}: the answer holds no rows with columns of the item", hint=hint)
         return best
@@ -160,6 +160,11 @@ class Reader:
         if (found := whole(found_at(document, self._read.total))) is None:
             raise Misconfigured(f"{self._name}: the answer has no total at `{self._read.total}`", hint="correct `total`")
         return found
+
+
+def saved_rows(config: RestConfig, read: RestRead, content: bytes) -> list[Cells]:
+    """Rows of one saved answer, as a pull would find them. Raises `Unavailable` and `Misconfigured` for what is none."""
+    return Reader(read, frozenset(), "the saved answer").page(Answer(200, {}, content, config.url)).rows
 
 
 def next_link(header: str) -> str:

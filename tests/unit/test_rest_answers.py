@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.formats.http import Answer
-from connectors.rest.answers import Expired, Page, Reader, next_link
-from connectors.rest.settings import RestRead
+from connectors.rest.answers import Expired, Page, Reader, next_link, saved_rows
+from connectors.rest.settings import RestConfig, RestRead
 from hub.contracts.errors import Misconfigured, Unavailable
 from hub.contracts.headings import normalise_heading
 
@@ -62,6 +62,14 @@ def test_null_or_a_total_of_nothing_is_an_empty_list(document: Any) -> None:
 def test_a_list_of_other_things_is_not_taken_for_rows() -> None:
     with pytest.raises(Misconfigured, match="no rows with columns of the item"):
         page({"errors": [{"message": "x"}]})
+
+
+def test_a_saved_answer_can_be_tried_without_the_system() -> None:
+    read = RestRead.model_validate({"ok": {"values": ["0"]}})
+
+    rows = saved_rows(RestConfig(url="https://example.com"), read, json.dumps({"code": "0", "warnings": [], "data": [ROW]}).encode())
+
+    assert rows == [ROW]
 
 
 def test_numbers_keep_every_digit() -> None:
