@@ -19,6 +19,7 @@ TOTAL = 1 << 30
 RATIO = 200
 PIECE = 256 << 10
 _FREE = 1 << 20  # bytes before the ratio counts: short texts of blanks are no attack
+_OLD_CIPHER = 32 << 20  # packed bytes of one member: ZipCrypto is opened byte by byte, 0.7 MB/s
 _TAIL = (64 << 10) + 22 + 20 + 56
 _LOOKED = 256 << 10
 _LOCAL = struct.Struct("<4s2B4HL2L2H")
@@ -241,6 +242,9 @@ def _unsafe(number: int, why: str) -> Rejected:
 def _unpacked(archive: Any, info: Any, password: str, budget: Budget) -> Iterator[bytes]:
     if info.flag_bits & _ENCRYPTED and not password:
         raise _locked("missing")
+    if info.flag_bits & _ENCRYPTED and info.wz_aes_version is None and info.compress_size > _OLD_CIPHER:
+        hint = "encrypt it with AES-256 (WinZip), or send several archives"
+        raise Rejected(f"more than {_OLD_CIPHER >> 20} MiB in ZipCrypto, which takes too long to open", hint=hint, code="F003")
     whole = 0
     with _translated(), archive.open(info, pwd=password.encode() if info.flag_bits & _ENCRYPTED else None) as member:
         while piece := member.read(PIECE):
