@@ -122,7 +122,7 @@ def cut_of_plain(form: str, titles: Sequence[str], known: frozenset[str], plain:
         raise Rejected(f"{len(titles)} columns, more than {MAX_COLUMNS}", hint=TEMPLATE_HINT, code="F006")
     if known and not matched:
         raise Rejected("the document holds no heading that the item knows", hint=TEMPLATE_HINT, code="F006")
-    names = ("place", *titles)
+    names = ("⟨place⟩", *titles)  # no heading of anybody: one of an agency may well be `place`
     return Cut("utf-8", "plain form", 0, "\x1f", True, names, matched, start, 2, plain.size, plain.size, plain.digest, form, placed=True, found=found)
 
 

@@ -13,7 +13,7 @@ _FREE = 0xFFFFFFFA  # sector numbers from here on are marks
 _BOF, _EOF, _SHEET, _LOCKED, _ERROR, _FORMULA = 0x0809, 0x000A, 0x0085, 0x002F, 0x0205, 0x0006
 
 
-class Locked(Exception):
+class Locked(ValueError):
     """The workbook is encrypted."""
 
 

@@ -44,7 +44,7 @@ _PLACE = re.compile(rb"\br=[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 _ODS_ERROR = re.compile(rb":value-type=[\"']error[\"']")
 
 
-class Unfit(Exception):
+class Unfit(ValueError):
     """The document cannot be read; `why` is one of the words that the parent process has a sentence for."""
 
     def __init__(self, why: str, **detail: str | int) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree
 
 from connectors.formats.elements import Element, RecordPath, local, names_of
 from hub.contracts.errors import Rejected

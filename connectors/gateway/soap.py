@@ -67,7 +67,7 @@ class SoapService:
 def _operation(raw: bytes) -> tuple[str, str]:
     """Name and text of the one operation in an envelope. Raises `Rejected` for anything else, and for any DOCTYPE."""
     try:
-        from lxml import etree  # type: ignore[import-untyped]
+        from lxml import etree
     except ImportError as error:  # an extra, and only SOAP needs it
         raise Misconfigured("XML cannot be read here", hint="pip install 'credit-hub[soap]'") from error
     parser = etree.XMLParser(
