@@ -254,3 +254,9 @@ async def test_what_was_written_is_read(rows: list[list[str | None]], escaped: b
 
     assert found.rows == whole.rows == [tuple(cell or None for cell in cells) for cells in rows]
     assert KNOWN
+
+
+async def test_a_heading_may_be_called_place() -> None:
+    found = await read(lines(row(0, place="常熟")))
+
+    assert found.frame["place"].to_list() == ["常熟"]
