@@ -39,14 +39,6 @@ class Channel(Protocol):
         """At most `size` bytes, none at the end of the stream."""
 
 
-class Garbled(Exception):
-    """The other side does not speak SFTP as agreed."""
-
-
-class Ended(Exception):
-    """The stream ended."""
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One name on the server as bytes, with mode (0 where the server does not tell), size in bytes and modification time in seconds."""
@@ -58,7 +50,7 @@ class Entry:
 
 
 class Client:
-    """One session. `shut` ends what the channel lies on. Raises OSError, `Ended` and `Garbled`."""
+    """One session. `shut` ends what the channel lies on. Raises OSError: EBADMSG where the other side does not speak SFTP as agreed."""
 
     def __init__(self, channel: Channel, shut: Callable[[], None]) -> None:
         self.shut = shut
@@ -135,7 +127,7 @@ class Client:
         self._send(INIT, struct.pack(">I", 3))
         kind, answer = self._packet()
         if kind != VERSION:
-            raise Garbled
+            raise _garbled()
         answer.number()
         found = []
         while answer.more():
@@ -183,7 +175,7 @@ class Client:
             return b""
         piece = answer.text()
         if kind != DATA or len(piece) > length:
-            raise Garbled
+            raise _garbled()
         return piece
 
     def _names(self, handle: bytes) -> list[Entry] | None:
@@ -199,7 +191,7 @@ class Client:
     def _expect(self, wanted: int, kind: int, *parts: bytes) -> _Reading:
         found, answer = self._request(kind, *parts)
         if found != wanted:
-            raise Garbled
+            raise _garbled()
         return answer
 
     def _request(self, kind: int, *parts: bytes) -> tuple[int, _Reading]:
@@ -220,7 +212,7 @@ class Client:
             kind, answer = self._packet()
             self._answers[answer.number()] = kind, answer
             if len(self._answers) > _STRAY:
-                raise Garbled
+                raise _garbled()
         kind, answer = self._answers.pop(number)
         if kind == STATUS:
             _check(answer)
@@ -229,7 +221,7 @@ class Client:
     def _packet(self) -> tuple[int, _Reading]:
         length, kind = struct.unpack(">IB", self._exactly(5))
         if not 1 <= length <= _LONGEST_PACKET:
-            raise Garbled
+            raise _garbled()
         return kind, _Reading(self._exactly(length - 1))
 
     def _exactly(self, size: int) -> bytes:
@@ -237,14 +229,14 @@ class Client:
         while size:
             piece = self._channel.recv(size)
             if not piece:
-                raise Ended
+                raise ConnectionResetError(errno.ECONNRESET, "the stream ended")
             pieces.append(piece)
             size -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class _Reading:
-    """The fields of one packet, taken from its front. Raises `Garbled` where it is shorter than it says."""
+    """The fields of one packet, taken from its front. Raises OSError (EBADMSG) where it is shorter than it says."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -286,9 +278,13 @@ class _Reading:
     def _take(self, size: int) -> bytes:
         piece = self._body[self._at : self._at + size]
         if len(piece) != size:
-            raise Garbled
+            raise _garbled()
         self._at += size
         return piece
+
+
+def _garbled() -> OSError:
+    return OSError(errno.EBADMSG, "not SFTP as agreed")
 
 
 def _text(value: bytes) -> bytes:

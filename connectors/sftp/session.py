@@ -14,7 +14,7 @@ from typing import Any
 import paramiko
 
 from connectors.sftp import peer
-from connectors.sftp.client import Client, Ended, Garbled
+from connectors.sftp.client import Client
 from connectors.sftp.settings import SftpEndpoint
 from hub.contracts.errors import Misconfigured, Unavailable
 
@@ -79,9 +79,7 @@ def understood(endpoint: SftpEndpoint, doing: str) -> Iterator[None]:
     except TimeoutError as error:
         message = f"{where} did not answer within {endpoint.timeout.total_seconds():g} s (to {doing})"
         raise Unavailable(message, hint="ask its owner whether it is up; raise `timeout` for a slow line") from error
-    except Garbled as error:
-        raise Unavailable(f"{where} does not speak SFTP as agreed (to {doing})", hint="ask its owner which server this is; report it if it stays") from error
-    except (paramiko.SSHException, Ended, EOFError) as error:
+    except (paramiko.SSHException, ConnectionResetError, BrokenPipeError, EOFError) as error:
         raise Unavailable(f"{where}: the connection broke (to {doing})", hint="it is tried again; ask its owner if it stays") from error
     except OSError as error:
         raise _decided(error, endpoint, doing) from error
@@ -97,6 +95,8 @@ def _decided(error: OSError, endpoint: SftpEndpoint, doing: str) -> Unavailable 
             return Misconfigured(f"{where} has no such folder (to {doing})", hint="correct `path` and `files`, or ask its owner to create the folder")
         case errno.ENOSPC | errno.EDQUOT:
             return Unavailable(f"{where} has no space left for us (to {doing})", hint="ask its owner to free space or raise the quota", code="disk-full")
+        case errno.EBADMSG:
+            return Unavailable(f"{where} does not speak SFTP as agreed (to {doing})", hint="ask its owner which server this is; report it if it stays")
         case errno.EOPNOTSUPP:
             return Misconfigured(f"{where} cannot {doing}", hint="its SFTP server lacks this; to collect files with `archive: keep`, reading is enough")
         case errno.EPROTO | errno.EEXIST:
