@@ -43,7 +43,7 @@ class Listing:
 
 
 class Lister:
-    """One feed's view of the server. `oddities` names what lies there and is passed over, each with its reason."""
+    """One feed's view of the server. `oddities` names what the last look passed over, each with its reason."""
 
     def __init__(self, remote: Remote, read: SftpRead, clock: Callable[[], float], most: int = MOST_FILES) -> None:
         self.oddities: dict[str, str] = {}
@@ -56,7 +56,7 @@ class Lister:
     def look(self, known: Mapping[bytes, Look]) -> Listing:
         """List the folder. Files that are `known` with the same look are there, but neither complete nor pending."""
         listing, parts, seen = Listing(), self._read.files.split("/"), self._seen
-        self._seen = {}
+        self._seen, self.oddities = {}, {}
         for folder, entries in self._folders(b"", parts, listing):
             beside = {_text(e.name).lower(): e for e in entries}
             for entry in entries:
