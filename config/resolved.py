@@ -36,6 +36,11 @@ class When:
     quiet: tuple[Window, ...] = ()
     workdays: bool = False
 
+    @property
+    def said(self) -> str:
+        """Its rule in words: "at 0 2 * * *", "every 1:00:00"; empty where it waits for what arrives."""
+        return f"at {self.cron}" if self.cron else f"every {self.every}" if self.every else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -82,7 +82,7 @@ def status(answer: Mapping[str, Any]) -> None:
     feeds = []
     for feed in answer["feeds"]:
         last = feed["last_run"]
-        feeds.append((feed["feed"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or "when it arrives"))
+        feeds.append((feed["feed"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or feed["when"] or "when it arrives"))
     _table("报送 feeds", ("feed", "state", "last run", "next"), feeds, "no feeds are configured: see `run_hub.py init`", names=1)
     for feed in answer["feeds"]:
         if feed["reporting"] == "overdue":

@@ -108,6 +108,7 @@ class Desk:
             "reason": self._city.standing.of(f"feed:{name}").reason,
             "last_run": last,
             "next": due.isoformat(timespec="seconds") if due else None,
+            "when": feed.when.said if feed.when else "",
         }
 
     def _feed_state(self, name: str, last: Mapping[str, Any] | None) -> str:
