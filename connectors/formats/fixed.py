@@ -31,16 +31,28 @@ _MARK = SEPARATOR.encode()
 
 
 class FixedColumn(EndpointConfig):
-    """One column."""
+    """One column; also written in one text, `企业名称=60`, because YAML files have four levels only."""
 
     name: str = Field(min_length=1, max_length=200, description="Heading of the column, as the catalogue or `map:` knows it.")
     width: int = Field(ge=1, le=32_767, description="How wide it is.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_in_one(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        name, sign, width = value.rpartition("=")
+        if not sign or not width.strip().isdecimal():
+            raise ValueError("write a column as HEADING=WIDTH, like 企业名称=60")
+        return {"name": name.strip(), "width": int(width)}
 
 
 class FixedFormat(EndpointConfig):
     """Text of fixed column widths."""
 
-    columns: tuple[FixedColumn, ...] = Field(min_length=1, max_length=2_000, description="Columns from left to right.")
+    columns: tuple[FixedColumn, ...] = Field(
+        min_length=1, max_length=2_000, description="Columns from left to right, each as heading=width: [企业名称=60, 认定日期=8]."
+    )
     unit: Literal["bytes", "characters"] = Field(default="bytes", description="What widths count; in GBK files a Chinese character has two bytes.")
     encoding: Literal["auto", "utf-8", "gb18030", "gbk"] = Field(default="auto", description="Character set; gbk is read as GB 18030.")
     skip: int = Field(default=0, ge=0, le=1_000, description="Lines to pass over at the beginning.")
