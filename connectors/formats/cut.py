@@ -282,7 +282,8 @@ def _quotes(text: bytes, delimiter: int, written: str, options: CsvFormat) -> bo
     if b'"' not in text:
         return written not in BARE
     mark = re.escape(bytes([delimiter]))
-    quoted = re.search(rb'(?:^|%b)"[^"\n]*"(?:%b|\r?$)' % (mark, mark), text, re.MULTILINE)
+    inside = rb'[^"\n]' if written in BARE else rb'[^"]'
+    quoted = re.search(rb'(?:^|%b)"(?:%b++|"")*+"(?:%b|\r?$)' % (mark, inside, mark), text, re.MULTILINE)
     return quoted is not None
 
 

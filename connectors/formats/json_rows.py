@@ -101,7 +101,7 @@ def _sound(record: dict[str, Any]) -> Any:
         strict_json.check_texts(record)
     except ValueError:
         return Unread(text)
-    return Unread(text) if "\\u0000" in text else record
+    return Unread(text) if "\\u0000" in text.replace("\\\\", "") else record
 
 
 def _flat(row: Any) -> Any:

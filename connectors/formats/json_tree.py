@@ -83,7 +83,7 @@ class _Survey:
         at = _skip(self._text, at + 1)
         while not self._text.startswith("}", at) or names:
             name, at = _decode(self._text, at)
-            if not isinstance(name, str) or name in names or not self._text.startswith(":", at := _skip(self._text, at)):
+            if type(name) is not str or name in names or not self._text.startswith(":", at := _skip(self._text, at)):
                 raise json.JSONDecodeError("a key stands twice, or is none", self._text, at)
             names[name] = None
             at = _skip(self._text, self.value(_skip(self._text, at + 1), f"{path}.{name}" if path else name, level + 1))
