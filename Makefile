@@ -47,6 +47,7 @@ run: $(READY)
 
 servers:
 	@packaging/test-servers.sh
+	@packaging/test-corpora.sh
 
 test: $(READY) servers
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
