@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from config.connectors import Kinds, registered
-from config.models import AgenciesFile, AgencyFile, CodesFile, CommonFile, HubFile, ItemFile
+from config.models import AgenciesFile, AgencyFile, CalendarFile, CodesFile, CommonFile, HubFile, ItemFile
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 # Which file it is, by a key that only this kind of file must have; asked in this order.
@@ -19,6 +19,7 @@ TELLTALES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("agencies", AgenciesFile),
     ("agency", AgencyFile),
     ("fields", CommonFile),
+    ("years", CalendarFile),
 )
 
 

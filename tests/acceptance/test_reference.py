@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 
 from config.problems import CODES
-from config.schema import json_schema
 from hub.contracts.batch import FATE_WORDS
 from hub.contracts.share import WITHHELD
 from monitoring.view import FEED_STATES, SHARE_STATES
@@ -17,7 +16,7 @@ from tests.reference import codes, commands, words
 from tests.reference.described import IDLE, SAID
 from tests.reference.markdown import anchor
 from tests.reference.pages import FOLDER, PAGES
-from tests.reference.settings import models
+from tests.reference.settings import defined, definitions, models
 from transforms.functions import FUNCTIONS
 
 DECISIONS = {"resume", "release", "refuse"}  # verbs that `Standing.clear` keeps as events
@@ -53,7 +52,7 @@ def test_every_command_has_its_section() -> None:
 
 
 def test_every_key_of_every_file_has_its_line() -> None:
-    wanted = Counter(key for definition in json_schema()["$defs"].values() for key in definition["properties"])
+    wanted = Counter(key for model in models() for key in definitions()[defined(model)]["properties"])
     wanted["from"] -= wanted["from"]  # told with `read`, which is a map of it and what the source's kind has
 
     lines = Counter(re.findall(r"^\| `(\w+)` \|", page("settings.md"), re.MULTILINE))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.models import AgenciesFile, AgencyFile, CodesFile, CommonFile, HubFile, ItemFile
+from config.models import AgenciesFile, AgencyFile, CalendarFile, CodesFile, CommonFile, HubFile, ItemFile
 from config.schema import json_schema
 from connectors.registry import OUTLETS, SOURCES
 from tests.reference.described import IDLE, SAID
@@ -29,6 +30,7 @@ _FILES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("catalogue/*.yaml", ItemFile),
     ("catalogue/common.yaml", CommonFile),
     ("codes/*.yaml", CodesFile),
+    ("calendar.yaml", CalendarFile),
 )
 _FORMATS = {"password": "reference to a secret", "path": "path", "date": "day, such as `2026-12-31`"}
 _UNITS = (("w", 604800.0), ("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0))
@@ -38,24 +40,24 @@ class Pages:
     """Walks the models from the files down; each is shown where it is met first, and linked to from everywhere else."""
 
     def __init__(self) -> None:
-        self._schema: Mapping[str, Any] = json_schema()["$defs"]
-        self._models = {model.__name__: model for model in models()}
+        self._schema = definitions()
+        self._models = {defined(model): model for model in models()}
         self.paths: dict[str, str] = {}
 
     def parts(self) -> Iterator[str]:
         """Headings and tables."""
         for title, model in _FILES:
             yield f"## {title}"
-            yield from self._model(model.__name__, "")
+            yield from self._model(defined(model), "")
             if model is AgencyFile:
                 yield from self._connectors()
 
     def _connectors(self) -> Iterator[str]:
         for name, source in SOURCES.items():
-            yield from self._model(source.config.__name__, f"sources.NAME.{name}")
-            yield from self._model(source.read.__name__, f"feeds.NAME.read, from a {name}")
+            yield from self._model(defined(source.config), f"sources.NAME.{name}")
+            yield from self._model(defined(source.read), f"feeds.NAME.read, from a {name}")
         for name, outlet in OUTLETS.items():
-            yield from self._model(outlet.config.__name__, f"shares.NAME.deliver.{name}")
+            yield from self._model(defined(outlet.config), f"shares.NAME.deliver.{name}")
 
     def _model(self, name: str, path: str) -> Iterator[str]:
         """One model, then those that it holds."""
@@ -66,17 +68,25 @@ class Pages:
         keys = self._schema[name]["properties"]
         inside: dict[str, str] = {}
         for key, spec in keys.items():
-            inside |= {found: _below(path, key, spec) for found in _references(spec) if (name, key) not in _OPEN and found not in {**self.paths, **inside}}
+            inside |= {found: self._below(path, key, spec) for found in _references(spec) if (name, key) not in _OPEN and found not in {**self.paths, **inside}}
         self.paths |= inside
         yield table(("key", "value", "default", "meaning"), [self._row(name, key, spec) for key, spec in keys.items()])
         for found, below in inside.items():
             yield from self._model(found, below)
 
+    def _below(self, path: str, key: str, spec: Mapping[str, Any]) -> str:
+        """The path of what a key holds: `feeds.NAME` for a map of names, `fields.-` for a list; the kind of source is said where another has the same."""
+        outer, _, kind = path.partition(",")
+        below = (f"{outer}." if outer else "") + key + {"array": ".-", "object": ".NAME"}.get(spec.get("type", ""), "")
+        return f"{below},{kind}" if kind and below in self.paths.values() else below
+
     def _row(self, name: str, key: str, spec: Mapping[str, Any]) -> tuple[str, str, str, str]:
-        field = self._models[name].model_fields.get(key)
+        model = self._models[name]
+        field = next((found for own, found in model.model_fields.items() if (found.alias or own) == key), None)
         must = key in self._schema[name].get("required", ()) or field is None
         default = "must be given" if must or field is None else shown(field.get_default(call_default_factory=True))
-        return code(key), self._words(spec, name, key), default, meaning(name, key, spec)
+        said = spec.get("description") or (field.description if field else "")
+        return code(key), self._words(spec, name, key), default, meaning(model.__name__, key, said)
 
     def _words(self, spec: Mapping[str, Any], name: str = "", key: str = "") -> str:
         """A JSON Schema as words."""
@@ -108,6 +118,18 @@ class Pages:
         return f"[{path or 'the file'}](#{anchor(path)})"
 
 
+@cache
+def definitions() -> Mapping[str, Any]:
+    """What editors are told of each model."""
+    found: Mapping[str, Any] = json_schema()["$defs"]
+    return found
+
+
+def defined(model: type[BaseModel]) -> str:
+    """What the schema calls a model: its name, or its whole name where two have the same one."""
+    return model.__name__ if model.__name__ in definitions() else f"{model.__module__}.{model.__name__}".replace(".", "__")
+
+
 def page() -> str:
     """Every key with type, default and meaning."""
     return document("Settings", _INTRODUCTION, *Pages().parts())
@@ -126,13 +148,13 @@ def models() -> Iterator[type[BaseModel]]:
             waiting += [found for field in model.model_fields.values() for found in _inside(field.annotation)]
 
 
-def meaning(name: str, key: str, spec: Mapping[str, Any]) -> str:
-    """What the model says of a key, else what is said for it here; and whether it has an effect yet."""
+def meaning(name: str, key: str, described: str | None) -> str:
+    """What is said for a key here, else what the model says of it; and whether it has an effect yet."""
     place = f"{name}.{key}"
-    said = SAID.get(place) or spec.get("description", "")
+    said = SAID.get(place) or described
     if not said:
         raise LookupError(f"{place} does not say what it is for: give the field a description")
-    return f"{said} {IDLE[place][0]}" if place in IDLE else str(said)
+    return f"{said} {IDLE[place][0]}" if place in IDLE else said
 
 
 def shown(default: object) -> str:
@@ -192,12 +214,6 @@ def _about(model: type[BaseModel]) -> str:
     """What a model says it is, without the file's name before it and what concerns only its reader."""
     said = re.sub(r"^[\w*/]+\.yaml: | What it must have.*", "", model.__doc__ or "")
     return said[:1].upper() + said[1:]
-
-
-def _below(path: str, key: str, spec: Mapping[str, Any]) -> str:
-    """The path of what a key holds: `feeds.NAME` for a map of names, `fields.-` for a list."""
-    inner = {"array": ".-", "object": ".NAME"}.get(spec.get("type", ""), "")
-    return (f"{path.partition(',')[0]}." if path else "") + key + inner
 
 
 def _bounds(spec: Mapping[str, Any]) -> str:

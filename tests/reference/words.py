@@ -9,12 +9,16 @@ Meanings = Mapping[str, tuple[str, str]]
 
 # What happens to the whole file.
 FILE_CODES: Final[Meanings] = {
-    "F001": ("not readable as a file of rows: no regular file, line ends that cannot be told, lines that cannot be told apart", "文件无法读取"),
+    "F001": ("not readable: of a kind that is not taken, not what the feed says, damaged, cut short, or with a DOCTYPE", "文件无法读取"),
     "F002": ("wrong character set, or NUL bytes; byte and line are named", "编码错误或含空字符"),
-    "F003": ("too large: beyond `max_size`, or a line beyond 8 MiB", "文件或单行过大"),
+    "F003": ("too large: beyond `max_size`, a line or record beyond 8 MiB, or what an archive or workbook becomes when it is opened", "文件或单行过大"),
     "F005": ("no data row", "没有数据行"),
     "F006": ("the headings do not fit the item", "标题行与信息项不符"),
+    "F007": ("a standard template that was made for another item", "模板的目录编码与信息项不符"),
+    "F008": ("a standard template that was made for another department", "模板的部门编码与委办局不符"),
     "F009": ("digest, size or row count differ from the manifest, the manifest cannot be used, or the bytes changed", "与清单不符，或内容已变"),
+    "F010": ("an archive that is unsafe: paths, links, overlapping or contradicting entries, archives three deep", "压缩包不安全"),
+    "F011": ("an archive that is encrypted, and the password is missing, wrong or of no supported kind", "压缩包已加密，密码缺失或不正确"),
 }
 
 # What happens to one row, in the order of the number. A warning counts the row and lets it pass.
@@ -46,6 +50,11 @@ OTHER_CODES: Final[Meanings] = {
     "disk-full": ("landing cannot be written; tried again", "原始库所在磁盘已满"),
     "held": ("a person refused the held run", "经人工拒收"),
     "rejected": ("the run has more rejected rows than `limits` allow, and is held", "疑问数据超过阈值"),
+    "shrink": ("a snapshot lacks more records than `limits: shrink` allows; the run is held and nothing was withdrawn", "全量快照缺失记录超过阈值"),
+    "host-key": ("an SFTP server shows another key than the pinned one", "服务器主机密钥与登记不符"),
+    "login": ("an SFTP server does not let our user in", "SFTP 登录被拒"),
+    "old-server": ("an SFTP server offers only algorithms that are not used any more", "SFTP 服务器算法过旧"),
+    "permission": ("an SFTP server does not allow us what is needed", "SFTP 权限不足"),
     "encoding": ("the receiver's character set lacks a character of the parcel; a dead letter", "接收方字符集缺字"),
     "busy": ("a subscriber's window is full; tried again at no cost", "订阅窗口已满"),
     "no_queue": ("RabbitMQ does not have the queue", "队列不存在"),
@@ -169,6 +178,12 @@ EVENTS: Final[Mapping[str, str]] = {
     "resume": "a feed or share goes on",
     "release": "a held run may pass its limits",
     "refuse": "a held run was refused",
+    "nil": "an agency said that it has nothing to report for a period",
+    "withdrawals_suspended": "a snapshot withdrew nothing, because a row's key could not be read; `reason` says more",
+    "turned_away": "callers of the gateway were turned away, counted by why; one event a minute at most",
+    "key_added": "an API key was made",
+    "key_rotated": "an API key got a successor",
+    "key_revoked": "an API key was ended",
 }
 
 FACTS: Final[Mapping[str, str]] = {
@@ -187,4 +202,8 @@ FACTS: Final[Mapping[str, str]] = {
     "replayed": "finished deliveries were offered again",
     "config_taken": "a changed configuration is in force",
     "config_refused": "a changed configuration was not taken; the old one goes on",
+    "listening": "the gateway takes calls, at `address`",
+    "submitted": "a submission is in landing and numbered",
+    "turned_away": "callers of the gateway were turned away, counted by why",
+    "withdrawals_suspended": "a snapshot withdrew nothing, because a row's key could not be read",
 }
