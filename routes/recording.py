@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ from transforms.identifiers import USCC, id_no_valid
 from transforms.intake import FeedPlan, prepare
 from transforms.masking import default_mask
 
+_DAY = re.compile(r"(?:19|20)\d\d(?:[-/.年]\d{1,2}(?:[-/.月]\d{1,2}日?)?|\d{2}|\d{4})?(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?")
+_AMOUNT = re.compile(r"-?\d{1,8}(?:\.\d{1,6})?")
 _KINDS = 12  # a column with no more different values than this, each used again, holds kinds of things and no identities
 
 
@@ -55,7 +58,9 @@ def disguise(frame: pl.DataFrame, feed: Feed) -> pl.DataFrame:
     """
     binding = bind([c for c in frame.columns if c not in (ORDINAL, LINE)], feed.item, feed.rules)
     keep = {heading for name, heading in binding.plain.items() if _impersonal(feed.item, name)}
-    return frame.with_columns(_disguised(frame.get_column(c)) for c in frame.columns if c not in (ORDINAL, LINE) and c not in keep and not _kinds(frame[c]))
+    return frame.with_columns(
+        _disguised(frame.get_column(c)) for c in frame.columns if c not in (ORDINAL, LINE) and c not in keep and not _says_nobody(frame[c])
+    )
 
 
 def _impersonal(item: Item, name: str) -> bool:
@@ -66,6 +71,13 @@ def _impersonal(item: Item, name: str) -> bool:
         and "subject.name" not in field.roles
         and (field.kind not in (Kind.TEXT, Kind.LONG) or bool(field.codes))
     )
+
+
+def _says_nobody(column: pl.Series) -> bool:
+    """Days, amounts, and words that come again and again."""
+    values = column.drop_nulls().unique()
+    plain = all(_DAY.fullmatch(value.strip()) or _AMOUNT.fullmatch(value.strip()) for value in values)
+    return plain or _kinds(column)
 
 
 def _kinds(column: pl.Series) -> bool:
@@ -82,7 +94,7 @@ def _disguised(column: pl.Series) -> pl.Series:
 
 def _other(value: str, number: int) -> str:
     """A made-up value of the same sort."""
-    for valid, make in ((_is_uscc, made_up_uscc), (_is_id_no, made_up_id_no)):
+    for valid, make in ((_is_id_no, made_up_id_no), (_is_uscc, made_up_uscc)):  # one ID number in 31 has the check digit of a USCC, too
         if valid(value):
             return make(number)
     if any("\u4e00" <= letter <= "\u9fff" for letter in value) and not any(letter.isdigit() for letter in value):

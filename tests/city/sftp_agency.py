@@ -23,16 +23,25 @@ HOST = "127.0.0.1"
 
 
 class SftpAgency:
-    """Enter it to start it. `only` restricts what it offers to some algorithms, as paramiko's `disabled_algorithms` turned round."""
+    """Enter it to start it. `only` restricts what it offers to some algorithms, as paramiko's `disabled_algorithms` turned round; port 0 takes a free one."""
 
-    def __init__(self, root: Path, *, user: str = "fzb", password: str = "fzb-密码", only: dict[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        user: str = "fzb",
+        password: str = "fzb-密码",
+        only: dict[str, tuple[str, ...]] | None = None,
+        port: int = 0,
+        key: paramiko.PKey | None = None,
+    ) -> None:
         self.root = root
         self.user, self.password, self.only = user, password, only or {}
         self.mischief: set[str] = set()
         self.read_bytes = 0
         self.logins = 0
-        self._key = paramiko.ECDSAKey.generate()
-        self._socket = socket.create_server((HOST, 0))
+        self._key = key or paramiko.ECDSAKey.generate()
+        self._socket = socket.create_server((HOST, port))
         self.port = int(self._socket.getsockname()[1])
         self._open: list[Any] = []
         self._thread = threading.Thread(target=self._accept, name="sftp-agency", daemon=True)

@@ -1,0 +1,179 @@
+"""Every simulated agency of the example city at once: REST, SOAP, a bulletin board and an SFTP server on loopback, as they are on a given day."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.city.records import defaulter, grade, licence, penalty, rating
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from tests.city.bulletin_site import BulletinSite
+    from tests.city.rest_agency import Agencies
+    from tests.city.sftp_agency import SftpAgency
+    from tests.city.soap_agency import SoapAgency
+
+HOST = "127.0.0.1"
+SFTP_USER, SFTP_PASSWORD = "credit", "exchange-demo"
+NEEDS = {"rest": ("aiohttp",), "soap": ("aiohttp", "lxml"), "web": ("aiohttp", "openpyxl"), "sftp": ("paramiko",)}
+"""Libraries of each simulated kind."""
+
+_GONE = 4  # the entry of the bulletin board that vanishes on the second day
+_FILES = {
+    "judgments": ("A0011/pj_202606.xml", "pj_202606.xml", ".ok"),
+    "transport": ("A0009/dlys_202606.csv", "dlys_202606.csv", ".ok"),
+    "qualifications": ("A0008/zz_202606.zip", "建筑业资质_202606.zip", ""),
+}
+"""What lies on the SFTP server on the first day, by folder: sample, name, marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where they are; 0 takes a free one."""
+
+    rest: int = 18780
+    soap: int = 18781
+    web: int = 18782
+    sftp: int = 18722
+
+
+@dataclass(slots=True)
+class SimulatedCity:
+    """`place` keeps what outlives the process: the day, the server's folders and its host key. `samples` are those of the configuration."""
+
+    place: Path
+    samples: Path
+    day: int = 1
+    ports: Ports = field(default_factory=Ports)
+    fingerprint: str = ""
+    left_out: dict[str, str] = field(default_factory=dict)
+    _runners: list[web.AppRunner] = field(default_factory=list)
+    _rest: Agencies | None = None
+    _soap: SoapAgency | None = None
+    _site: BulletinSite | None = None
+    _sftp: SftpAgency | None = None
+
+    async def start(self, wanted: Ports) -> None:
+        """Start all of them, each on its port or, where that is taken, on a free one. What lacks a library is in `left_out`."""
+        self.place.mkdir(parents=True, exist_ok=True)
+        taken = dict.fromkeys(NEEDS, 0)
+        starts = {"rest": self._start_rest, "soap": self._start_soap, "web": self._start_site, "sftp": self._start_sftp}
+        for kind, begin in starts.items():
+            missing = [library for library in NEEDS[kind] if find_spec(library) is None]
+            if missing:
+                self.left_out[kind] = f"{missing[0]} is not installed"
+            else:
+                taken[kind] = await _on(begin, asdict(wanted)[kind])
+        self.ports = Ports(**taken)
+        kept = self.place / "day"
+        await self.turn(int(kept.read_text("ascii")) if kept.exists() else 1)
+
+    async def _start_rest(self, port: int) -> int:
+        from tests.city.rest_agency import Agencies, serve
+
+        self._rest = Agencies(licences=[], judgments=[], ratings=[])
+        return self._up(await serve(HOST, port, self._rest))
+
+    async def _start_soap(self, port: int) -> int:
+        from tests.city.soap_agency import SoapAgency, serve
+
+        self._soap = SoapAgency(0, 0)
+        return self._up(await serve(HOST, port, self._soap))
+
+    async def _start_site(self, port: int) -> int:
+        from tests.city.bulletin_site import BulletinSite, serve
+
+        self._site = BulletinSite()
+        return self._up(await serve(HOST, port, self._site))
+
+    async def _start_sftp(self, port: int) -> int:
+        from tests.city.host_key import kept_key
+        from tests.city.sftp_agency import SftpAgency
+
+        root = self.place / "sftp"
+        for folder in _FILES:
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        self._sftp = SftpAgency(root, user=SFTP_USER, password=SFTP_PASSWORD, port=port, key=kept_key(self.place / "host_key")).__enter__()
+        self.fingerprint = self._sftp.fingerprint
+        return self._sftp.port
+
+    def _up(self, runner: web.AppRunner) -> int:
+        self._runners.append(runner)
+        return int(runner.addresses[0][1])
+
+    async def turn(self, day: int) -> None:
+        """Let it be a day. On the second one records have changed, new ones have come, one of them late, and others are gone; then all stays as it is."""
+        self.day = day
+        later = day > 1
+        if self._rest is not None:
+            self._rest.licences = [licence(n, state="2" if later and n == 3003 else "1") for n in range(3001, 3603 if later else 3601)]
+            self._rest.judgments = [defaulter(n) for n in range(1, 303 if later else 301)] + ([defaulter(303, late=True)] if later else [])
+            self._rest.ratings = [grade(n) for n in range(4001, 4151)]
+        if self._soap is not None:
+            self._soap.penalties = [penalty(n) for n in range(5001, 5232 if later else 5231)]
+            self._soap.ratings = [rating(n) for n in range(6001, 6061)]
+        if self._site is not None:
+            self._site.gone = {_GONE} if later else set()
+        if self._sftp is not None:
+            self._lay_out(1)
+            if later:
+                self._lay_out(2)
+        (self.place / "day").write_text(str(day), encoding="ascii")
+
+    def _lay_out(self, day: int) -> None:
+        """Put the files of a day on the SFTP server, once."""
+        done = self.place / f"laid-out-{day}"
+        if done.exists():
+            return
+        if day == 1:
+            for folder, (sample, name, marker) in _FILES.items():
+                _finish(self.place / "sftp" / folder / name, (self.samples / sample).read_bytes(), marker)
+        else:
+            permits = (self.samples / _FILES["transport"][0]).read_text("gb18030").splitlines()
+            permits[2] = permits[2].replace("2030-12-31", "2035-12-31")
+            _finish(self.place / "sftp/transport/dlys_202607.csv", "\r\n".join([*permits[:-1], ""]).encode("gb18030"), ".ok")
+        done.touch()
+
+    async def close(self) -> None:
+        """End all of them."""
+        for runner in self._runners:
+            await runner.cleanup()
+        if self._sftp is not None:
+            self._sftp.__exit__(None, None, None)
+
+
+async def _on(begin: Callable[[int], Awaitable[int]], port: int) -> int:
+    """Start one on its port, or on a free one where another program has that."""
+    try:
+        return await begin(port)
+    except OSError:
+        return await begin(0)
+
+
+def _finish(target: Path, content: bytes, marker: str) -> None:
+    """Write a file as an agency does: under another name first, and its marker last."""
+    part = target.with_name(target.name + ".tmp")
+    part.write_bytes(content)
+    shutil.move(part, target)
+    if marker:
+        target.with_name(target.name + marker).touch()
+
+
+def secrets() -> dict[str, str]:
+    """What the hub must know to be let in, by the names that the example configuration uses. They open nothing but these simulations."""
+    found: dict[str, Any] = {"exchange_sftp": SFTP_PASSWORD}
+    if all(find_spec(library) for library in NEEDS["rest"]):
+        from tests.city.rest_agency import COURT_KEY, GATEWAY_KEY, MD5_KEY, MD5_SECRET
+
+        found |= {"licence_app_key": GATEWAY_KEY, "court_api_key": COURT_KEY, "environment_app_key": MD5_KEY, "environment_secret": MD5_SECRET}
+    if all(find_spec(library) for library in NEEDS["soap"]):
+        from tests.city.soap_agency import PASSWORD
+
+        found["penalty_password"] = PASSWORD
+    return found
