@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
@@ -106,6 +107,9 @@ NO_DOCTYPE = frozenset(("o-p18pass1",))
 """The word stands in a CDATA section there, and is text."""
 
 
+_DOCTYPE = re.compile(rb"<!DOCTYPE[^\[>]*(\[.*?\]\s*)?>", re.DOTALL)
+
+
 async def test_xml_that_is_not_well_formed_or_has_a_doctype_is_refused() -> None:
     wrong = []
     for case in xml_cases():
@@ -121,23 +125,24 @@ async def test_xml_that_is_not_well_formed_or_has_a_doctype_is_refused() -> None
 async def test_every_text_of_a_well_formed_document_is_read() -> None:
     compared, wrong = 0, []
     for case in xml_cases():
-        if case.kind == "not-wf" or b"<!DOCTYPE" in case.content.replace(b"\0", b""):
-            continue
+        content = _DOCTYPE.sub(b"", case.content) if case.kind in ("valid", "invalid") else b""
         try:
-            root = ElementTree.fromstring(case.content)
+            root = ElementTree.fromstring(content)
             path = "//" + root.tag.rpartition("}")[2]
             RecordPath.parse(path)
         except (ElementTree.ParseError, ValueError):
-            continue
-        found = await outcome(case.content, "x.xml", known=frozenset(), xml={"rows": path, "attributes": False})
-        expected = sorted(text for text in map(_own, root.iter()) if text.strip())
-        compared += isinstance(found, Read)
-        got = sorted(cell for row in cells(found) for cell in row if cell.strip())
-        if got != expected and not isinstance(found, Rejected):
-            wrong.append((case.name, got, expected))
+            continue  # not without its DOCTYPE
+        found = await outcome(content, "x.xml", known=frozenset(), xml={"rows": path, "attributes": False})
+        texts = {_own(element): not len(element) for element in root.iter() if _own(element).strip()}
+        got = [cell for row in cells(found) for cell in row if cell.strip()]
+        if isinstance(found, Read) or found.code == "F005":
+            compared += 1
+            lost = [text for text, leaf in texts.items() if leaf and text not in got]
+            if lost or sorted(map(str.split, set(got))) != sorted(map(str.split, texts)):  # blanks around children are layout
+                wrong.append((case.name, got, texts))
 
     assert wrong == []
-    assert compared > 50
+    assert compared > 400
 
 
 def _own(element: ElementTree.Element) -> str:
