@@ -67,7 +67,7 @@ class FeedIntake:
         failpoint("intake.landed")
         key = self._ledger.keys.hash_text(f"{self.feed}\x1f{name}")
         sealed = self._ledger.seal_text(name)
-        about = json.dumps(evidence, ensure_ascii=False) if evidence is not None else "null"
+        about = self._ledger.seal_json(evidence) if evidence is not None else ""
 
         def work(connection: Connection) -> Arrival:
             self._write_note(connection, HEARD, value=True)
@@ -162,7 +162,7 @@ class FeedIntake:
         connection.execute(insert(arrival).values(row))
         opened = {"feed": self.feed, "item": self.item, "arrival": number, "generation": 0, "config": self._config(), "opened_at": now}
         connection.execute(insert(run).values(opened | {"state": "running"}))
-        return Arrival(self.feed, self.item, number, name, landed.digest, landed.size, evidence=json.loads(evidence))
+        return Arrival(self.feed, self.item, number, name, landed.digest, landed.size, evidence=self._ledger.open_json(evidence))
 
     def _arrival(self, connection: Connection, row: Row[Any], name: str) -> Arrival:
         """An arrival with how far it is settled."""
@@ -170,7 +170,7 @@ class FeedIntake:
         read = (batch.c.settled_at.is_not(None), batch.c.reenters == "", batch.c.withdraws.is_(False))
         done = select(func.max(batch.c.first + batch.c.rows), func.max(batch.c.end)).where(mine, *read)
         settled, resume_at = connection.execute(done).one()
-        cut = json.loads(row.cut)
+        cut = self._ledger.open_json(row.cut) or {}
         return Arrival(
             self.feed,
             row.item,
@@ -186,7 +186,7 @@ class FeedIntake:
             refused=row.state in (_REFUSED, _REFUSING),
             reason=row.reason,
             cut=cut,
-            evidence=json.loads(row.evidence),
+            evidence=self._ledger.open_json(row.evidence),
         )
 
     def open(self, landed: str) -> BinaryIO:
@@ -195,7 +195,7 @@ class FeedIntake:
 
     async def keep_cut(self, found: Arrival, cut: dict[str, Any]) -> Arrival:
         """Record how this arrival is cut."""
-        text = json.dumps(cut, ensure_ascii=False)
+        text = self._ledger.seal_json(cut)
         await self._ledger.state.write(lambda c: c.execute(_at(found.number, self.item).values(cut=text)))
         failpoint("intake.cut")
         return replace(found, cut=cut)

@@ -124,6 +124,14 @@ class Ledger:
         """A sealed name in clear."""
         return str(self.keys.open_values(pl.Series([sealed]))[0])
 
+    def seal_json(self, value: Any) -> str:
+        """A value as it is stored where it may hold names: of sheets, members, pages."""
+        return self.seal_text(json.dumps(value, ensure_ascii=False))
+
+    def open_json(self, sealed: str) -> Any:
+        """Inverse of `seal_json`; None where nothing was stored."""
+        return json.loads(self.open_text(sealed)) if sealed else None
+
     async def released(self, header: Header) -> bool:
         """True where a person let the arrival pass its limits."""
         query = select(arrival.c.released).where(arrival.c.item == header.item, arrival.c.number == header.arrival)
@@ -144,7 +152,7 @@ class Ledger:
             .order_by(batch.c.arrival, batch.c.generation, batch.c.first)
         )
         rows = await self.state.read(lambda c: c.execute(query).all())
-        return [(self.header(row), json.loads(row.cut)) for row in rows]
+        return [(self.header(row), self.open_json(row.cut) or {}) for row in rows]
 
     async def unapplied(self) -> list[tuple[Header, dict[str, Any]]]:
         """Batches that collect settled, with passed rows, and no store's receipt was copied for."""
@@ -155,12 +163,12 @@ class Ledger:
             .order_by(batch.c.item, batch.c.arrival, batch.c.generation, batch.c.first)
         )
         rows = await self.state.read(lambda c: c.execute(query).all())
-        return [(self.header(row), json.loads(row.cut)) for row in rows]
+        return [(self.header(row), self.open_json(row.cut) or {}) for row in rows]
 
     async def cut_of(self, header: Header) -> dict[str, Any]:
         """How the arrival of a batch is cut."""
         query = select(arrival.c.cut).where(arrival.c.item == header.item, arrival.c.number == header.arrival)
-        return dict(json.loads(await self.state.read(lambda c: c.execute(query).scalar_one())))
+        return dict(self.open_json(await self.state.read(lambda c: c.execute(query).scalar_one())) or {})
 
     async def in_flight_as(self, batch_id: str) -> Header | None:
         """The header of a batch that collect settled and no store has; None for any other id."""

@@ -21,8 +21,8 @@ arrival = Table(
     Column("state", String(12), nullable=False),  # reading, finished, refused, refusing
     Column("generation", Integer, nullable=False, default=0),
     Column("released", Boolean, nullable=False, default=False),
-    Column("cut", Text, nullable=False, default="{}"),
-    Column("evidence", Text, nullable=False, default="null"),
+    Column("cut", Text, nullable=False, default=""),  # sealed, like the evidence: names of sheets, members and pages
+    Column("evidence", Text, nullable=False, default=""),
     Column("code", String(8), nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("first_seen", String(32), nullable=False),

@@ -47,6 +47,7 @@ from routes.references import share_queue
 from routes.share import ShareRoute
 from routes.snapshot import SnapshotEnd
 from routes.timeliness import Timeliness
+from routes.unready import UnreadySource
 from transforms.intake import FeedPlan
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -194,22 +195,32 @@ class City:
             snapshot=bool(feed.snapshot),
             closing=end,
         )
-        source = SOURCES[feed.kind].build(
-            self.secrets.fill(feed.source_config),
-            self.secrets.fill(feed.read),
-            feed=feed.name,
-            item=feed.item.code,
-            known=known_headings(feed.item),
-            intake=intake,
-            home=self.home,
-            batch_rows=self.batch_rows,
-        )
+        source = self._source(feed, intake)
         steps = CollectSteps(lambda version: self.plan(feed.name, version), self.clock, self.executor)
         again = partial(again_from_landing, source, feed.item, self.landing)
         pipeline = collect_pipeline(feed.name, source, again, steps, self.sink, self.ledger, Limits(feed.limits.rejected), self.observer)
         if end is not None:
             end.carry = pipeline.carry
         return FeedRoute(feed, source, pipeline)
+
+    def _source(self, feed: Feed, intake: FeedIntake) -> Source:
+        """What the feed reads; where that cannot be made, one that says why, so that a missing secret stops one feed and not the hub."""
+        try:
+            source: Source = SOURCES[feed.kind].build(
+                self.secrets.fill(feed.source_config),
+                self.secrets.fill(feed.read),
+                feed=feed.name,
+                item=feed.item.code,
+                known=known_headings(feed.item),
+                intake=intake,
+                home=self.home,
+                batch_rows=self.batch_rows,
+            )
+        except Misconfigured as error:
+            return UnreadySource(error)
+        except ImportError as error:
+            return UnreadySource(Misconfigured(f"a library for {feed.kind} is not installed: {error.name}", hint=f"pip install 'credit-hub[{feed.kind}]'"))
+        return source
 
     def _snapshot_end(self, feed: Feed, intake: Callable[[], FeedIntake]) -> SnapshotEnd:
         return SnapshotEnd(

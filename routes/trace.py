@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from sqlalchemy import select
 
 from hub.contracts.batch import RECORD_ID, Fate
 from hub.contracts.item import Item
-from hub.ledger import unpack
+from hub.ledger import Ledger, unpack
 from hub.tables import arrival, batch, quarantine
 from routes.evidence import part_of, told, told_cut
 
@@ -112,7 +111,7 @@ class Tracer:
         place = int(self._city.ledger.header(row).places(np.array([ordinal]))[0])
         steps = [
             {"at": row.first_seen, "what": f"{name} arrived as arrival {row.arrival} of {row.item} and was landed", "where": f"landing {row.object[:12]}"},
-            *_read_steps(row, ordinal),
+            *_read_steps(self._city.ledger, row, ordinal),
             {"at": row.opened_at, "what": f"row {ordinal + 1} was read into batch {batch_id}", "where": row.feed},
         ]
         collected = Fate(int(unpack(row.collect_fates, row.rows)[place]))
@@ -138,9 +137,9 @@ class Tracer:
         ]
 
 
-def _read_steps(row: Any, ordinal: int) -> list[dict[str, Any]]:
+def _read_steps(ledger: Ledger, row: Any, ordinal: int) -> list[dict[str, Any]]:
     """How the document was understood, and which part of it (sheet, member, page) the row stands in."""
-    cut, evidence = json.loads(row.cut), json.loads(row.evidence)
+    cut, evidence = ledger.open_json(row.cut) or {}, ledger.open_json(row.evidence)
     steps = [{"at": row.opened_at, "what": f"it was read as {told_cut(cut)}", "where": f"landing {(cut.get('plain') or row.object)[:12]}"}] if cut else []
     about = {name: value for name, value in evidence.items() if name != "parts"} if isinstance(evidence, dict) else {}
     if about:
