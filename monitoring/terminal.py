@@ -82,7 +82,9 @@ def status(answer: Mapping[str, Any]) -> None:
     feeds = []
     for feed in answer["feeds"]:
         last = feed["last_run"]
-        feeds.append((feed["feed"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or feed["when"] or "when it arrives"))
+        feeds.append(
+            (feed["feed"], _state(feed["state"]), equation(last["counts"]) if last else "nothing yet", feed["next"] or feed["when"] or "when it arrives")
+        )
     _table("报送 feeds", ("feed", "state", "last run", "next"), feeds, "no feeds are configured: see `run_hub.py init`", names=1)
     for feed in answer["feeds"]:
         if feed["reporting"] == "overdue":
@@ -162,6 +164,23 @@ def demo(result: Mapping[str, Any]) -> None:
     """What the demonstration did."""
     for line in result["story"]:
         _CONSOLE.print(Text(line))
+    sources = [
+        (
+            s["how"],
+            s["agency"],
+            s["item"],
+            s["feed"].partition(".")[2],
+            s["read"],
+            s["stored"],
+            s["rejected"],
+            "  ".join(f"{k} {v}" for k, v in s["other"].items()),
+        )
+        for s in result["sources"]
+    ]
+    columns = ("how it came", "agency", "item", "feed", "read", "stored", "set aside", "others")
+    _table("来源 sources", columns, sources, "no source had anything new", names=4)
+    for kind, reason in result["left_out"].items():
+        _CONSOLE.print(Text(f"! left out: {kind}: {reason}", style="yellow"))
     status(result["status"])
     reconciliation(result["reconciliation"])
     for line in result["next"]:
