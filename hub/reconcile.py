@@ -19,7 +19,7 @@ from hub.contracts.item import Item
 from hub.contracts.store import Store
 from hub.landing import Landing
 from hub.ledger import Ledger, Totals, totals, unpack
-from hub.tables import batch, quarantine
+from hub.tables import arrival, batch, quarantine
 
 _NAMED = 1_000
 """At most this many differences are named; the rest are counted."""
@@ -80,7 +80,9 @@ class Reconciler:
         refused = await self._ledger.state.read(_quarantined)
         for row in rows:
             _equation(proof, row, refused.get(row.batch_id, 0))
-        landed = asyncio.get_running_loop().run_in_executor(self._executor, self._check_landing, proof, rows)
+        arrived = await self._ledger.state.read(lambda c: c.execute(select(arrival.c.landed)).scalars().all())
+        digests = list(dict.fromkeys([*arrived, *(row.landed for row in rows)]))
+        landed = asyncio.get_running_loop().run_in_executor(self._executor, self._check_landing, proof, digests)
         for code in sorted({row.item for row in rows}):
             await self._check_store(proof, code, [row for row in rows if row.item == code])
         await landed
@@ -88,9 +90,9 @@ class Reconciler:
             await check(proof)
         return proof
 
-    def _check_landing(self, proof: Proof, rows: Sequence[Row[Any]]) -> None:
-        """Every landed object is whole: its bytes still have the digest that is their name."""
-        for digest in dict.fromkeys(row.landed for row in rows):
+    def _check_landing(self, proof: Proof, digests: Sequence[str]) -> None:
+        """Every landed object is whole, what came and what was made of it: its bytes still have the digest that is their name."""
+        for digest in digests:
             try:
                 if not self._landing.verify(digest):
                     proof.differ("landing", landed=digest, cause="the object is missing")
