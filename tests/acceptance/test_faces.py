@@ -105,7 +105,7 @@ class TestDemonstration:
         hub.home = demo[0]
 
         assert hub.sql("ent", "SELECT count(*), count(uscc), count(decision_date) FROM a0030_f06_01") == [(78, 78, 78)]
-        assert hub.sql("psn", "SELECT count(*), count(id_no_hash) FROM a0030_z06_01") == [(49, 49)]
+        assert hub.sql("psn", "SELECT count(*), count(id_no_hash) FROM a0030_z06_01 WHERE feed = 'A0030.penalty-person'") == [(49, 49)]
         assert hub.sql("gov", "SELECT count(*) FROM a0031_g04_01") == [(24,)]
         assert hub.sql("fin", "SELECT count(*) FROM c0004_j07_01") == [(30,)]
 
