@@ -49,7 +49,7 @@ def live_source(feed: Feed, home: Path) -> tuple[Source, MemoryIntake]:
     secrets = Secrets(home / "secrets")
     config = secrets.fill(feed.source_config)
     source = SOURCES[feed.kind].build(
-        config, secrets.fill(feed.read), feed=feed.name, item=feed.item.code, known=known_headings(feed.item), intake=intake, home=home, batch_rows=10_000
+        config, secrets.fill(feed.read), feed=feed.name, item=feed.item.code, known=known_headings(feed), intake=intake, home=home, batch_rows=10_000
     )
     return source, intake
 

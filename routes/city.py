@@ -25,7 +25,6 @@ from hub.contracts.batch import Batch, Header
 from hub.contracts.broker import Broker
 from hub.contracts.errors import Misconfigured
 from hub.contracts.headings import normalise_heading
-from hub.contracts.item import Item
 from hub.contracts.observer import Observer
 from hub.contracts.source import Source
 from hub.contracts.store import Store
@@ -211,7 +210,7 @@ class City:
                 self.secrets.fill(feed.read),
                 feed=feed.name,
                 item=feed.item.code,
-                known=known_headings(feed.item),
+                known=known_headings(feed),
                 intake=intake,
                 home=self.home,
                 batch_rows=self.batch_rows,
@@ -382,7 +381,8 @@ class City:
         self.executor.shutdown()
 
 
-def known_headings(item: Item) -> frozenset[str]:
-    """Every heading that the item understands, in comparable form."""
-    names = {heading for field in item.fields for heading in (field.name, field.title, *field.aliases)}
+def known_headings(feed: Feed) -> frozenset[str]:
+    """Every heading that the item understands or the feed's rules read, in comparable form."""
+    names = {heading for field in feed.item.fields for heading in (field.name, field.title, *field.aliases)}
+    names |= {heading for rule in feed.rules.values() for heading in rule.columns}
     return frozenset(normalise_heading(name) for name in names)

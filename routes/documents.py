@@ -35,7 +35,7 @@ def forms_of(feed: Feed, name: str) -> Forms:
     recorded = name.endswith(RECORDED) or not isinstance(feed.read, FileFormat)
     options = FileFormat.model_validate({"json": JsonFormat()}) if recorded else feed.read
     assert isinstance(options, FileFormat), "feeds without one are pulled"
-    return Forms(options, Expected(feed.item.code, feed.agency, known_headings(feed.item)))
+    return Forms(options, Expected(feed.item.code, feed.agency, known_headings(feed)))
 
 
 async def batches_of(feed: Feed, name: str, content: bytes, *, rows: int) -> AsyncGenerator[Batch, None]:

@@ -54,6 +54,30 @@ def test_a_source_and_a_function_of_a_package_work_like_the_hubs_own(tmp_path: P
     assert "before" in command("functions", "before", PYTHONPATH=str(packages)).out
 
 
+def test_a_pull_that_was_refused_is_read_after_all_once_the_map_is_right(tmp_path: Path, packages: Path) -> None:
+    agency = (
+        agency_yaml()
+        .replace("sources:\n", "sources:\n  ini: {ini: {path: honours.ini}}\n", 1)
+        .replace("\n  persons:\n    item", FEED + "  persons:\n    item", 1)
+    )
+    hub = Hub(tmp_path, agency=agency)
+    hub.home.mkdir()
+    cells = "\n".join(f"[firm {n}]\nTYSHXYDM = {firm(n)}\nQYMC = 常熟市示例{n}有限公司\n荣誉 = 守合同（市级）" for n in (1, 2))
+    (hub.home / "honours.ini").write_text(cells, encoding="utf-8")
+    refused = hub("run", "--once", PYTHONPATH=str(packages))
+    (hub.home / "honours.ini").unlink()  # the other side has it no more; landing has
+    (hub.config / "agencies/A0001.yaml").write_text(
+        agency.replace("      honor_name: 荣誉", "      uscc: TYSHXYDM\n      org_name: QYMC\n      honor_name: 荣誉"), encoding="utf-8"
+    )
+
+    answer = hub("feed", "replay", "A0001.sections", "--arrival", "1", "--because", "已补映射", PYTHONPATH=str(packages))
+    hub("run", "--once", PYTHONPATH=str(packages))
+
+    assert refused.code in (0, 1)
+    assert answer.code == 0, answer.err
+    assert hub.sql("ent", "SELECT count(*) FROM a0001_f08_01") == [(2,)]
+
+
 def test_without_the_package_its_words_are_unknown(tmp_path: Path) -> None:
     agency = agency_yaml().replace("sources:\n", "sources:\n  ini: {ini: {path: honours.ini}}\n", 1)
     hub = Hub(tmp_path, agency=agency)
