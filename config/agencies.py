@@ -50,6 +50,7 @@ class AgencyReader:
         self.document, self.part, self.world, self.root = document, part, world, document.root
         self.code = part.agency.code
         self.sources: dict[str, tuple[str, BaseModel | None]] = {}
+        self.called: dict[str, str] = {}  # item: the feed that takes what the agency submits
 
     def read(self) -> Found:
         """Everything in the file that is sound; what is not is reported in the document."""
@@ -93,13 +94,16 @@ class AgencyReader:
         item = self._item(node.at("item"), f"{path}.item", part.item) if part.item else None
         source = self._read_from(node.at("read"), f"{path}.read") if "read" in node.entries else None
         rules, checks, only = self._expressions(node, path, item, part) if item else ({}, (), None)
-        limits = self._limits(node, path, part)
+        limits = self._limits(node, path, part, replies=source is not None and self.world.kinds.sources[source[0]].replies)
         if item is None or source is None:
             return None
         kind, config, read = source
         if self.world.kinds.sources[kind].pulls and not (part.when and (part.when.cron or part.when.every)):
             message = f"a feed that pulls ({kind}) has to be told when"
             self.document.report(node.at("when"), f"{path}.when", "missing-key", message, 'add when: {cron: "0 2 * * *"}, or when: {every: 1h}')
+        if self.world.kinds.sources[kind].replies and (other := self.called.setdefault(item.code, name)) != name:
+            message = f"feed {other} takes submissions of {item.code} already"
+            self.document.report(node.at("item"), f"{path}.item", "duplicate-name", message, "an agency submits an item to one feed")
         when = self._when(node.at("when"), f"{path}.when", item, part.when) if part.when else None
         priority = item.priority.get(f"{self.code}.{name}", part.priority)
         snapshot = part.snapshot.after if part.snapshot else 0
@@ -164,9 +168,9 @@ class AgencyReader:
         only = reader.condition(node.at("only"), f"{path}.only") if part.only else None
         return rules, tuple(rule for rule in checks if rule), only
 
-    def _limits(self, node: Node, path: str, part: FeedPart) -> Limits:
+    def _limits(self, node: Node, path: str, part: FeedPart, *, replies: bool) -> Limits:
         own = part.limits or LimitsPart()
-        rejected = self.world.limits.rejected if own.rejected is None else own.rejected
+        rejected = own.rejected if own.rejected is not None else 1.0 if replies else self.world.limits.rejected
         shrink = self.world.limits.shrink if own.shrink is None else own.shrink
         for name, value in (("rejected", own.rejected), ("shrink", own.shrink)):
             if value is not None and value >= 1 and not part.because:

@@ -24,6 +24,10 @@ class SourceShape(Protocol):
     def pulls(self) -> bool:
         """Whether it has to be told when to ask."""
 
+    @property
+    def replies(self) -> bool:
+        """Whether the sender hears of every rejected row at once."""
+
 
 class OutletShape(Protocol):
     """Settings of a kind of outlet."""

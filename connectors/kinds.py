@@ -17,7 +17,8 @@ class SourceKind:
     """`config` are the settings of the endpoint, `read` those of a feed that reads from it; `build` takes both and what the hub offers.
 
     `build(config, read, *, feed, item, known, intake, home, batch_rows)`: the feed's name, the item's code, its headings (normalised), the feed's
-    `Intake`, HOME, and the most rows of a batch. One that `pulls` has to be told when to ask: its feeds need a cron line or a period.
+    `Intake`, HOME, and the most rows of a batch. One that `pulls` has to be told when to ask: its feeds need a cron line or a period. One that `replies` tells
+    the sender of every rejected row at once, so that rejected rows hold nothing up unless the feed sets a limit.
     `pages(config, read, content)` gives the rows of one saved page or answer, for `preview` and `tests:`; without it only recordings can be tried.
     """
 
@@ -25,6 +26,7 @@ class SourceKind:
     read: type[BaseModel]
     build: Callable[..., Source]
     pulls: bool = False
+    replies: bool = False
     pages: Callable[[Any, Any, bytes], Iterable[Mapping[str, str | None]]] | None = None
 
 

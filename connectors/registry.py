@@ -78,7 +78,7 @@ def _revealed(secret: Any) -> str:
 
 _SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(FolderConfig, FolderRead, FolderSource),
-    "gateway": SourceKind(GatewayConfig, GatewayRead, GatewaySource),
+    "gateway": SourceKind(GatewayConfig, GatewayRead, GatewaySource, replies=True),
     "rest": SourceKind(RestConfig, RestRead, _rest, pulls=True, pages=_rest_pages),
     "sftp": SourceKind(SftpConfig, SftpRead, _sftp),
     "soap": SourceKind(SoapConfig, SoapRead, _soap, pulls=True),

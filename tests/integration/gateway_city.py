@@ -39,16 +39,12 @@ feeds:
   firms:
     item: A0001-F08-01
     read: {from: api, max_size: 1000000}
-    limits: {rejected: 100%}
-    because: 逐条反馈
 """
 _OTHER = "agency: {code: A0011, name: 人民法院}\nsources:\n  api: {gateway: {}}\n"
 _JSON = """\
   json:
     item: A0001-Z06-01
     read: {from: api, json: {}}
-    limits: {rejected: 100%}
-    because: 逐条反馈
 """
 
 

@@ -185,3 +185,23 @@ def test_two_files_cannot_claim_one_agency() -> None:
     found = load_bundle(bundle(**{"agencies/again.yaml": "agency: {code: A0030, name: 又一份}\n"})).problems
 
     assert [(p.file, p.code) for p in found] == [("agencies/again.yaml", "duplicate-name")]
+
+
+def test_an_agency_submits_an_item_to_one_feed() -> None:
+    feeds = "\n".join(f"  {name}:\n    item: A0030-F06-01\n    read: {{from: api}}" for name in ("one", "two"))
+    text = f"agency: {{code: A0030, name: 法制办公室}}\nsources:\n  api: {{gateway: {{}}}}\nfeeds:\n{feeds}\n"
+
+    problems = load_bundle(bundle(**{AGENCY: text})).problems
+
+    assert [(p.path, p.code) for p in problems] == [("feeds.two.item", "duplicate-name")]
+
+
+def test_a_feed_that_pulls_has_to_be_told_when() -> None:
+    text = (
+        "agency: {code: A0030, name: 法制办公室}\nsources:\n  api: {rest: {url: \"https://127.0.0.1/\", allow: [127.0.0.0/8]}}\n"
+        "feeds:\n  one:\n    item: A0030-F06-01\n    read: {from: api, path: /list, rows: data}\n"
+    )
+
+    problems = load_bundle(bundle(**{AGENCY: text})).problems
+
+    assert [(p.path, p.code) for p in problems] == [("feeds.one.when", "missing-key")]
