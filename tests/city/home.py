@@ -32,8 +32,8 @@ def furnish(home: Path, example: Path, city: SimulatedCity) -> Path:
 def _fitted(content: bytes, city: SimulatedCity) -> bytes:
     text, ports = content.decode(), city.ports
     for standard, real in ((_STANDARD.rest, ports.rest), (_STANDARD.soap, ports.soap), (_STANDARD.web, ports.web)):
-        text = text.replace(f"{HOST}:{standard}", f"{HOST}:{real}")
-    text = text.replace(f"port: {_STANDARD.sftp}", f"port: {ports.sftp}")
+        text = text.replace(f"{HOST}:{standard}", f"{HOST}:{real or standard}")
+    text = text.replace(f"port: {_STANDARD.sftp}", f"port: {ports.sftp or _STANDARD.sftp}")
     return re.sub(r'(host_key: ")[^"]*(")', rf"\g<1>{city.fingerprint}\g<2>", text).encode() if city.fingerprint else text.encode()
 
 

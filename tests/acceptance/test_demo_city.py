@@ -1,0 +1,129 @@
+"""The demonstration with every kind of agency, and the example city with and without them."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.city.command import Answer, command
+from tests.city.identities import firm
+from tests.city.outside import agencies_outside
+
+KINDS = {"folder csv", "folder fixed", "folder json", "folder xlsx", "gateway", "rest", "sftp csv", "sftp xml", "sftp zip", "soap", "web"}
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer, Answer]:
+    """A home in which the demonstration was given twice, and what it said in JSON."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    return home, command("demo", "--home", str(home), "--format", "json"), command("demo", "--home", str(home), "--format", "json")
+
+
+def sql(home: Path, store: str, query: str) -> list[tuple[Any, ...]]:
+    """Ask a store with plain sqlite3."""
+    with closing(sqlite3.connect(home / "stores" / f"{store}.sqlite")) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.mark.xdist_group("demo-city")
+class TestShown:
+    def test_every_kind_of_source_was_at_work_and_every_record_is_accounted_for(self, shown: tuple[Path, Answer, Answer]) -> None:
+        _, first, _ = shown
+
+        assert first.code == 0, first.err
+        assert first.json["left_out"] == {}
+        assert {source["how"] for source in first.json["sources"]} == KINDS
+        assert all(source["read"] > 0 for source in first.json["sources"])
+        assert first.json["reconciliation"]["balanced"]
+        assert first.json["reconciliation"]["differences"] == []
+        assert sum(source["read"] for source in first.json["sources"]) == first.json["reconciliation"]["counts"]["read"]
+
+    def test_what_changed_came_late_or_vanished_is_so_in_the_stores(self, shown: tuple[Path, Answer, Answer]) -> None:
+        home, _, _ = shown
+
+        assert sql(home, "ent", f"SELECT current_status FROM a0031_f03_01 WHERE uscc = '{firm(3003)}'") == [("2",)]
+        assert sql(home, "psn", "SELECT count(*) FROM a0011_z05_01 WHERE sxid = 900303") == [(1,)]
+        assert sql(home, "ent", "SELECT uscc FROM a0009_f02_01 WHERE status = 1") == [(firm(1440),)]
+        assert sql(home, "ent", "SELECT uscc FROM a0001_f04_01 WHERE status = 1") == [(firm(4),)]
+
+    def test_an_agency_submitted_by_rest_and_by_soap(self, shown: tuple[Path, Answer, Answer]) -> None:
+        home, first, _ = shown
+
+        submitted = next(source for source in first.json["sources"] if source["how"] == "gateway")
+
+        assert (submitted["read"], submitted["stored"], submitted["rejected"]) == (18, 17, 1)
+        assert sql(home, "ent", f"SELECT count(*) FROM a0017_f04_01 WHERE uscc = '{firm(1701)}'") == [(1,)]
+
+    def test_a_second_time_reads_nothing_new(self, shown: tuple[Path, Answer, Answer]) -> None:
+        _, first, second = shown
+
+        assert second.code == 0, second.err
+        assert second.json["sources"] == []
+        assert second.json["reconciliation"]["counts"] == first.json["reconciliation"]["counts"]
+
+    def test_secrets_lie_in_the_home_for_its_owner_only(self, shown: tuple[Path, Answer, Answer]) -> None:
+        home, first, _ = shown
+
+        secrets = list((home / "secrets").iterdir())
+
+        assert len(secrets) >= 7
+        assert all(path.stat().st_mode & 0o077 == 0 for path in secrets)
+        assert not any(path.read_text("utf-8") in first.out for path in secrets)
+
+    def test_nothing_stays_behind(self, shown: tuple[Path, Answer, Answer]) -> None:
+        home, _, _ = shown
+
+        lines = [path.read_bytes().split(b"\0") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+
+        assert not [line for line in lines if str(home).encode() in line]
+
+    def test_live_connections_and_the_citys_own_tests_are_fine(self, shown: tuple[Path, Answer, Answer]) -> None:
+        home, _, _ = shown
+        with agencies_outside(home, "--free-ports"):
+            config = str(home / "config")
+
+            checked = command("check", "--config", config, "--home", str(home), "--format", "json")
+            linted, tried = command("lint", "--config", config), command("test", "--config", config)
+
+        assert checked.code == 0, checked.out
+        assert {finding["feed"] for finding in checked.json if finding["layer"] == "authenticate"} >= {
+            "A0031.licence-online",
+            "A0011.judgment",
+            "A0001.abnormal",
+        }
+        assert (linted.code, tried.code) == (0, 0), linted.out + tried.out
+
+
+def test_without_the_agencies_their_feeds_say_what_is_wrong_and_the_others_work(tmp_path: Path) -> None:
+    folder = tmp_path / "agencies" / "A0010"
+    folder.mkdir(parents=True)
+    sample = Path(__file__).parents[2] / "config/changshu/samples/A0010/jtwf_202606.jsonl"
+    (folder / sample.name).write_bytes(sample.read_bytes())
+
+    answer = command("run", "--once", "--home", str(tmp_path))
+    status = command("status", "--home", str(tmp_path), "--format", "json").json
+
+    feeds = {feed["feed"]: feed for feed in status["feeds"]}
+    assert answer.code == 1
+    assert feeds["A0010.traffic"]["last_run"]["counts"]["inserted"] == 30
+    assert re.search(r"127\.0\.0\.1:18782 could not be called.*is it up", answer.err + answer.out)
+    assert re.search(r"court_api_key.*put the secret into a file", answer.err + answer.out)
+    assert sql(tmp_path, "psn", "SELECT count(*) FROM a0010_z04_01") == [(30,)]
+
+
+def test_what_needs_a_library_that_is_not_installed_is_left_out_and_named(tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    (absent / "sitecustomize.py").write_text('import sys\nsys.modules["paramiko"] = None\n', encoding="utf-8")
+
+    answer = command("demo", "--home", str(tmp_path / "home"), "--format", "json", PYTHONPATH=str(absent))
+
+    assert answer.code == 0, answer.err
+    assert answer.json["left_out"].keys() == {"sftp"}
+    assert "paramiko" in answer.json["left_out"]["sftp"]
+    assert {source["how"] for source in answer.json["sources"]} == {kind for kind in KINDS if not kind.startswith("sftp")}
