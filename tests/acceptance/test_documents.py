@@ -13,6 +13,7 @@ import pytest
 
 from config.loader import load
 from connectors.registry import OUTLETS, SOURCES
+from tests.architecture.sources import product_files
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -138,6 +139,17 @@ def test_every_kind_of_source_and_outlet_has_its_place_on_the_configuration_page
     text = "\n".join([*blocks(CONFIGURATION, "yaml"), *rows(CONFIGURATION, "kind | example")])
 
     assert {kind for kind in (*SOURCES, *OUTLETS) if f"{kind}: {{" not in text and f"{kind}:\n" not in text} == set()
+
+
+def test_every_message_that_connections_explains_is_one_of_the_hubs() -> None:
+    code = "".join(file.read_text("utf-8") for file in product_files())
+    (table,) = re.findall(r"^\| message \| way out \|\n\|[-|]+\n((?:\|.*\n)+)", (ROOT / "docs/operations/connections.md").read_text("utf-8"), re.MULTILINE)
+    messages = [line.split(" | ")[0].strip("| ") for line in table.splitlines()]
+
+    pieces = {piece.strip() for message in messages for piece in re.split(r"[;…]|, where|\(F\d+\)|\d{3}", message) if len(piece.strip()) > 3}
+
+    assert len(messages) > 15
+    assert {piece for piece in pieces if piece not in code} == set()
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

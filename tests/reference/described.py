@@ -17,7 +17,7 @@ SAID: Final[Mapping[str, str]] = {
     "StoresPart.gov": "政务, government affairs.",
     "StoresPart.fin": "金融信贷, finance and credit.",
     "DefaultsPart.limits": "Beyond these a run is held.",
-    "LimitsPart.rejected": "Share of rejected rows. `5%` where neither feed nor city says otherwise. `100%` turns the limit off and needs `because`.",
+    "LimitsPart.rejected": "Share of rejected rows. `5%` where neither feed nor city says otherwise; a feed of a gateway has none of its own accord, because the sender hears of every row. `100%` turns the limit off and needs `because`.",
     "LimitsPart.shrink": "Share of the records of the last snapshot that may be missing from the next. `30%` where neither feed nor city says otherwise. `100%` turns the limit off and needs `because`.",
     "KeepPart.landing": "Raw bytes as received.",
     "KeepPart.done": "Files in `done/`.",
