@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from hub.answers import owe
 from hub.contracts.batch import Header, Origin
 from hub.contracts.blocking import to_its_end
 from hub.contracts.errors import Rejected
@@ -60,6 +61,7 @@ class FeedIntake:
         self._snapshot = snapshot
         self._closing = closing
         self._stored: dict[str, tuple[str, int]] = {}
+        self.answers = False  # whether the agency is told what became of each file
 
     async def receive(self, name: str, content: Path | bytes | Landed, *, cursor: Any = None, evidence: Any = None) -> Arrival:
         """Land the bytes and number them; a claimed file that is offered again gets its old number."""
@@ -73,7 +75,11 @@ class FeedIntake:
             self._write_note(connection, HEARD, value=True)
             if cursor is not None:
                 self._write_note(connection, _CURSOR, cursor)
-            return self._number(connection, name, key, sealed, landed, about)
+            arrived = self._number(connection, name, key, sealed, landed, about)
+            if self.answers and arrived.duplicate and not self._is_same_file(connection, arrived, key, evidence):
+                again = self._ledger.keys.hash_text("\x1f".join((key, json.dumps(evidence))))
+                owe(connection, arrived, name=sealed, evidence=about, at=self._ledger.now(), delivery=again)
+            return arrived
 
         found = await self._ledger.state.write(work)
         failpoint("intake.numbered")
@@ -81,6 +87,11 @@ class FeedIntake:
         if found.duplicate:
             await self._ledger.note("duplicate", self.feed, arrival=found.number, read=0)
         return found
+
+    def _is_same_file(self, connection: Connection, arrived: Arrival, key: str, evidence: Any) -> bool:
+        """Whether the very file of the arrival is offered again, as after a crash, and not another one with its content."""
+        name_key = select(arrival.c.name_key).where(arrival.c.item == arrived.item, arrival.c.number == arrived.number)
+        return bool(arrived.evidence == evidence and connection.execute(name_key).scalar_one() == key)
 
     async def _look_back(self) -> None:
         def look(connection: Connection) -> dict[str, tuple[str, int]]:
@@ -162,7 +173,10 @@ class FeedIntake:
         connection.execute(insert(arrival).values(row))
         opened = {"feed": self.feed, "item": self.item, "arrival": number, "generation": 0, "config": self._config(), "opened_at": now}
         connection.execute(insert(run).values(opened | {"state": "running"}))
-        return Arrival(self.feed, self.item, number, name, landed.digest, landed.size, evidence=self._ledger.open_json(evidence))
+        made = Arrival(self.feed, self.item, number, name, landed.digest, landed.size, evidence=self._ledger.open_json(evidence))
+        if self.answers:
+            owe(connection, made, name=sealed, evidence=evidence, at=now)
+        return made
 
     def _arrival(self, connection: Connection, row: Row[Any], name: str) -> Arrival:
         """An arrival with how far it is settled."""

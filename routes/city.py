@@ -21,6 +21,7 @@ from config.secrets import Secrets
 from connectors.queues import open_broker
 from connectors.registry import OUTLETS, SOURCES
 from connectors.stores import open_store
+from hub.contracts.answer import answering
 from hub.contracts.batch import Batch, Header
 from hub.contracts.broker import Broker
 from hub.contracts.errors import Misconfigured
@@ -195,6 +196,7 @@ class City:
             closing=end,
         )
         source = self._source(feed, intake)
+        intake.answers = answering(source) is not None
         steps = CollectSteps(lambda version: self.plan(feed.name, version), self.clock, self.executor)
         again = partial(again_from_landing, source, feed.item, self.landing)
         pipeline = collect_pipeline(feed.name, source, again, steps, self.sink, self.ledger, Limits(feed.limits.rejected), self.observer)

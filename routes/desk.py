@@ -15,6 +15,7 @@ from hub.engine import Engine
 from hub.reconcile import Proof, Reconciler
 from hub.schedule import Schedule
 from hub.tables import arrival, event, quarantine, run
+from routes.answers import route_of
 from routes.city import City
 from routes.collect import intake_queue
 from routes.preview import masked_cells
@@ -141,11 +142,11 @@ class Desk:
         ]
 
     def _whose(self, route: str) -> dict[str, str]:
-        """The feed or share that a person decides about: an item's load leg belongs to its feeds, the offers of a share to the share."""
+        """The feed or share that a person decides about: an item's load leg belongs to its feeds, answers to their feed, offers to their share."""
         kind, _, name = route.partition(":")
         if kind == "load":
             return {"feed": next((f.name for f in self._city.config.feeds.values() if f.item.code == name), name)}
-        return {"share": name} if kind == "offer" else {kind: name}
+        return {{"offer": "share", "answer": "feed"}.get(kind, kind): name}
 
     async def reconcile(self, repair: bool = False) -> dict[str, Any]:
         """Prove the promise again; with `repair`, send again what no inbox knows and prove once more."""
@@ -228,7 +229,7 @@ class Desk:
                 raise Misconfigured(f"feed {name} is not held, so there is nothing to {verb}", hint="`run_hub.py status` shows what waits for a decision")
             _needs(because)
             await self._decide_run(name, verb, because)
-        return await self._turn(key, verb, because, f"load:{self._city.feeds[name].feed.item.code}")
+        return await self._turn(key, verb, because, f"load:{self._city.feeds[name].feed.item.code}", route_of(name))
 
     async def _decide_run(self, feed: str, verb: str, because: str) -> None:
         change = {"released": True} if verb == "release" else {"state": "refusing", "reason": because}
@@ -248,8 +249,8 @@ class Desk:
             raise Misconfigured(f"there is no share {name!r}", hint=_nearest(name, self._city.shares))
         return await self._turn(f"share:{name}", verb, because, f"offer:{name}")
 
-    async def _turn(self, key: str, verb: str, because: str, also: str) -> dict[str, str]:
-        """`also` is the leg behind: what stopped it is resumed with the feed or share that it belongs to."""
+    async def _turn(self, key: str, verb: str, because: str, *also: str) -> dict[str, str]:
+        """`also` are the legs behind: what stopped them is resumed with the feed or share that they belong to."""
         before = self._city.standing.of(key).state
         if verb == "pause":
             _needs(because)
@@ -257,14 +258,14 @@ class Desk:
             await self._city.ledger.note("pause", key, because=because)
         elif verb in ("resume", "release", "refuse"):
             _needs(because)
-            for route in (key, also):
+            for route in (key, *also):
                 if route == key or self._city.standing.of(route).state != "idle":
                     await self._city.standing.clear(route, verb, because)
         elif verb != "collect":
             raise Misconfigured(f"{verb!r} is no verb here", hint="pause, resume, release, refuse, collect")
         if self._engine:
-            self._engine.nudge(key)
-            self._engine.nudge(also)
+            for route in (key, *also):
+                self._engine.nudge(route)
         return {"name": key, "before": before, "now": self._city.standing.of(key).state}
 
     async def queue(self, name: str = "", verb: str = "list", because: str = "") -> Any:

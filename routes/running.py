@@ -11,6 +11,7 @@ from config.loader import Loaded, load
 from hub.control import ControlDoor
 from hub.engine import Engine, Kept
 from hub.schedule import Schedule
+from routes.answers import AnswerRoutes
 from routes.city import ZONE, City, FeedRoute
 from routes.desk import Desk
 
@@ -28,6 +29,7 @@ class RunningHub:
         self.engine = Engine(city.standing, city.observer)
         self.schedule = Schedule(ZONE)
         self.desk = Desk(city, self.engine, self.schedule)
+        self.answers = AnswerRoutes(city)
         self._door = ControlDoor(city.home / "hub.sock", self.desk.call)
 
     async def start(self) -> None:
@@ -39,6 +41,7 @@ class RunningHub:
         for route in self.city.feeds.values():
             self._keep_feed(route)
         self._keep_shares()
+        self.answers.keep(self.engine)
 
     def _keep_loads(self) -> None:
         for load_route in self.city.loads.values():
@@ -97,9 +100,10 @@ class RunningHub:
         await asyncio.gather(*(self._once(kept) for kept in feeds))
         settled = await self.city.settle_down(self._load_troubled)
         shares = [(Kept(f"offer:{n}", s.offer), Kept(f"share:{n}", s.deliver_due)) for n, s in self.city.shares.items()]
+        answers = await self.answers.once()
         lanes = asyncio.Semaphore(8)
-        await asyncio.gather(*(self._in_order(pair, lanes) for pair in shares))
-        failing = [k.name for k in [*feeds, *(k for pair in shares for k in pair), *self.engine.kept.values()] if k.trouble]
+        await asyncio.gather(*(self._in_order(legs, lanes) for legs in [*shares, *((answer,) for answer in answers)]))
+        failing = [k.name for k in [*feeds, *answers, *(k for pair in shares for k in pair), *self.engine.kept.values()] if k.trouble]
         return settled and not failing and all(stand.state == "paused" for stand in self.city.standing.waiting().values())
 
     def _load_troubled(self) -> bool:
@@ -146,6 +150,7 @@ class RunningHub:
         for route in self.city.feeds.values():
             self._keep_feed(route)
         self._keep_shares()
+        self.answers.keep(self.engine)
         self.city.observer.tell("config_taken", "config", version=loaded.version)
         return True
 

@@ -15,11 +15,14 @@ from pathlib import Path
 
 from connectors.folder.settings import FolderRead
 from connectors.formats import manifest, names
+from connectors.formats.answering import ACK, ERR
 from connectors.formats.files import MOST_FILES, SETTLING, UNFINISHED, reason
 from connectors.formats.manifest import Manifest
 from hub.contracts.errors import Misconfigured, Rejected, Unavailable
 
 PROCESSING, DONE, REFUSED = "processing", "done", "refused"
+OURS = (PROCESSING, DONE, REFUSED, ACK, ERR)
+"""Folders below the agency's in which nothing is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ class Claim:
     def unchanged(self) -> bool:
         """Whether the file still looks as it did when it was claimed."""
         return _look(os.lstat(self.data)) == self.look
+
+    def evidence(self) -> dict[str, str | int]:
+        """What tells this file from another of the same name and content."""
+        return {"modified": datetime.fromtimestamp(self.look[2] / 1e9).isoformat(" "), "inode": self.look[0]}
 
     def manifest(self) -> Manifest:
         """What the sender says about the file. Raises `Rejected` F009 when it cannot be read."""
@@ -199,7 +206,7 @@ class Drop:
     def _matching(self, below: str, pattern: list[str]) -> Iterator[tuple[str, os.stat_result]]:
         with os.scandir(self.root / below) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name.lower().endswith(UNFINISHED) or (not below and entry.name in (PROCESSING, DONE, REFUSED)):
+                if entry.name.startswith(".") or entry.name.lower().endswith(UNFINISHED) or (not below and entry.name in OURS):
                     continue
                 if not fnmatch.fnmatchcase(entry.name.lower(), pattern[0].lower()):
                     continue

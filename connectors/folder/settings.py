@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from connectors.formats.answering import Answers
 from connectors.formats.files import FilePattern, Ready
 from connectors.formats.forms import FileFormat
 from hub.contracts.endpoint import EndpointConfig
@@ -16,6 +17,10 @@ class FolderConfig(EndpointConfig):
     """A local directory shared with another system."""
 
     path: Path = Field(description="Directory to use; a relative one is below HOME. It is created when it is missing.")
+    answers: Answers = Field(
+        default=True,
+        description="Whether the agency gets a receipt in `ack/` for each file, and the rows that were set aside in `err/`; `errors`: only where something is wrong.",
+    )
 
 
 class FolderRead(FileFormat):

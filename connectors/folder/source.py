@@ -10,13 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from connectors.folder.drop import DONE, PROCESSING, REFUSED, Claim, Drop, Found
+from connectors.folder.beside import Beside
+from connectors.folder.drop import OURS, Claim, Drop, Found
 from connectors.folder.settings import FolderConfig, FolderRead
 from connectors.folder.watch import RESCAN, Watch
+from connectors.formats.answering import leave, wish
 from connectors.formats.csv import ROWS
 from connectors.formats.forms import Expected, Forms
 from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker
+from hub.contracts.answer import UNREAD, Answer, Wish
 from hub.contracts.batch import Batch, Header
 from hub.contracts.errors import Misconfigured, Rejected, Unavailable
 from hub.contracts.source import SAMPLE_BYTES, Arrival, Finding, Intake
@@ -50,12 +53,22 @@ class FolderSource:
         self._drop = Drop(home / config.path, feed, read, clock)
         self._worker = Worker(f"folder-{feed}")
         self._reader = ArrivalReader(Forms(read, Expected(item, feed.partition(".")[0], known)), intake, self._worker, batch_rows)
-        self._watch = Watch(self._drop.root, (PROCESSING, DONE, REFUSED), rescan)
+        self._answers = config.answers
+        self._watch = Watch(self._drop.root, OURS, rescan)
 
     @property
     def oddities(self) -> dict[str, str]:
         """What lies in the folder under our names and is no regular file, each with the reason why it is left alone."""
         return self._drop.oddities
+
+    @property
+    def answers(self) -> Wish:
+        """For which files the agency gets receipts."""
+        return wish(self._answers)
+
+    async def answer(self, answer: Answer) -> None:
+        """Leave receipt and error workbook in `ack/` and `err/`."""
+        await self._worker.do(leave, answer, Beside(self._drop.root))
 
     @property
     def listening(self) -> bool:
@@ -129,7 +142,7 @@ class FolderSource:
         if claim.size > self._read.max_size:
             await self._refuse_unread(claim)
             return None
-        arrival = await self._intake.receive(claim.name, claim.data)
+        arrival = await self._intake.receive(claim.name, claim.data, evidence=claim.evidence())
         if arrival.refused:
             await self._worker.do(self._drop.put_refused, claim, _by_a_person(arrival))
         elif not await self._worker.do(claim.unchanged):
@@ -156,7 +169,7 @@ class FolderSource:
     async def _refuse_unread(self, claim: Claim) -> None:
         """A file that is too large is not landed: a note in its place gives it a number and a line in the ledger."""
         error = Rejected(f"{claim.size} bytes, more than {self._read.max_size}", hint="raise `max_size`, or ask for several files", code="F003")
-        note = await self._intake.receive(claim.name, f"{claim.name}: {error.message}\n".encode())
+        note = await self._intake.receive(claim.name, f"{claim.name}: {error.message}\n".encode(), evidence={UNREAD: claim.size})
         await self._refuse(claim, note, error)
 
     def _now(self) -> datetime:
