@@ -22,8 +22,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(text: str) -> str:
-    """Text that may stand in a table."""
-    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
+    """Text that may stand in a table; what looks like a tag outside of code is none."""
+    shown = re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
+    return re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", shown)
 
 
 def code(text: object) -> str:

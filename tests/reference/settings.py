@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
+from inspect import cleandoc
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -32,7 +33,12 @@ _FILES: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("codes/*.yaml", CodesFile),
     ("calendar.yaml", CalendarFile),
 )
-_FORMATS = {"password": "reference to a secret", "path": "path", "date": "day, such as `2026-12-31`"}
+_FORMATS = {
+    "password": "reference to a secret",
+    "path": "path",
+    "date": "day, such as `2026-12-31`",
+    "date-time": "time, such as `2026-12-31T08:00:00`",
+}
 _UNITS = (("w", 604800.0), ("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0))
 
 
@@ -96,14 +102,14 @@ class Pages:
             return _OPEN[name, key]
         if choices := spec.get("anyOf"):
             return " or ".join(dict.fromkeys(self._words(choice) for choice in choices if choice.get("type") != "null"))
-        if choices := spec.get("enum"):
+        if choices := spec.get("enum", [spec["const"]] if "const" in spec else []):
             return codes(choices)
         return self._simple(spec)
 
     def _simple(self, spec: Mapping[str, Any]) -> str:
         match spec.get("type"):
             case "array":
-                return "list of " + (self._words(spec["items"]) if spec.get("items") else "anything")
+                return "list " + re.sub(r"^(?!such as)", "of ", self._words(spec["items"]))
             case "object":
                 return "map of names to " + self._words(_values(spec))
             case "boolean":
@@ -212,15 +218,16 @@ def _values(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _about(model: type[BaseModel]) -> str:
     """What a model says it is, without the file's name before it and what concerns only its reader."""
-    said = re.sub(r"^[\w*/]+\.yaml: | What it must have.*", "", model.__doc__ or "")
+    said = re.sub(r"^[\w*/]+\.yaml: | What it must have.*", "", cleandoc(model.__doc__ or ""))
     return said[:1].upper() + said[1:]
 
 
 def _bounds(spec: Mapping[str, Any]) -> str:
-    least, most = spec.get("minimum", spec.get("exclusiveMinimum")), spec.get("maximum", spec.get("exclusiveMaximum"))
+    least, above, most = spec.get("minimum"), spec.get("exclusiveMinimum"), spec.get("maximum")
     if least is not None and most is not None:
         return f", {least:,} to {most:,}"
-    return f", at least {least:,}" if spec.get("minimum") is not None else f", more than {least:,}" if least is not None else ""
+    lower = f", at least {least:,}" if least is not None else f", more than {above:,}" if above is not None else ""
+    return lower + (f", at most {most:,}" if most is not None else "")
 
 
 def _text(spec: Mapping[str, Any]) -> str:
@@ -230,6 +237,6 @@ def _text(spec: Mapping[str, Any]) -> str:
         return "network, such as `10.1.0.0/16`"
     if examples := spec.get("examples"):
         return "such as " + codes(examples)
-    if pattern := spec.get("pattern"):
+    if (pattern := spec.get("pattern")) and "(" not in pattern:
         return "text " + code(re.sub(r"^\^|\$$", "", pattern))
     return "text"
