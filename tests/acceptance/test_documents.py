@@ -14,6 +14,7 @@ import pytest
 from config.loader import load
 from connectors.registry import OUTLETS, SOURCES
 from tests.architecture.sources import product_files
+from tests.reference.markdown import anchor
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -161,6 +162,23 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     ]
 
     assert dead == []
+
+
+def test_every_link_to_a_heading_finds_it() -> None:
+    targets = [
+        (document, (document.parent / name if name else document).resolve(), heading)
+        for document in DOCUMENTS
+        for name, heading in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", document.read_text("utf-8"))
+    ]
+
+    dead = [f"{document.name}: {goal.name}#{heading}" for document, goal, heading in targets if heading not in headings(goal)]
+
+    assert len(targets) > 10
+    assert dead == []
+
+
+def headings(document: Path) -> set[str]:
+    return {anchor(found.replace("`", "")) for found in re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)}
 
 
 def test_every_metric_has_the_name_that_the_page_says() -> None:
