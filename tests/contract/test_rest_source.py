@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
@@ -20,11 +19,10 @@ from connectors.formats.pace import ZONE, Surroundings
 from connectors.formats.pulling import PullSource
 from connectors.rest.puller import RestPuller
 from connectors.rest.settings import ApiKey, RestConfig, RestRead
-from hub.contracts.errors import Unavailable
 from hub.contracts.source import Source
-from tests.contract.source_contract import KNOWN, ROWS, SourceContract, document, rows_of, settle_all
+from tests.contract.pull_contract import FIRST, DailyContract
+from tests.contract.source_contract import KNOWN, ROWS
 
-FIRST = datetime(2026, 11, 1, tzinfo=ZONE)
 PATTERN = "%Y-%m-%d"
 
 
@@ -81,11 +79,11 @@ async def no_sleep(seconds: float) -> None:
     """Time does not pass."""
 
 
-class TestRestSource(SourceContract):
+class TestRestSource(DailyContract):
     """An interface that is asked for one day after the other; each day is an arrival."""
 
     def prepare(self, tmp_path: Path) -> None:
-        self.days: list[bytes] = []
+        self.days = []
         self.interface = Interface(self.days)
         self.port = self.interface.server_port
 
@@ -104,56 +102,17 @@ class TestRestSource(SourceContract):
         puller = RestPuller(config, RestRead.model_validate({"path": "/rows", "rows": "data", "window": window}), KNOWN, world=world)
         return PullSource(puller, feed="A0000.memory", item="A0000-F00-01", known=KNOWN, intake=self.intake, batch_rows=ROWS)
 
-    def left(self) -> list[str]:
-        waiting = [a.name for a in self.intake.arrivals.values() if not a.finished and a.number not in self.intake.reasons]
-        until = datetime.fromisoformat(self.intake.notes["cursor"]["until"])
-        return waiting + [f"day {day}" for day in range(len(self.days)) if FIRST + timedelta(days=day) >= until]
-
     def take_away(self) -> None:
         self.interface.stop()
 
     def misconfigure(self) -> None:
         self.interface.key = "changed"
 
-    async def test_unreachable_peer_is_unavailable_and_comes_back(self) -> None:
-        self.send("1.csv", document(3))
-        source = self.source()
-        self.take_away()
-
-        with pytest.raises(Unavailable) as away:
-            await settle_all(source, self.intake)
-        self.interface = Interface(self.days, self.port)
-        batches = await settle_all(source, self.intake)
-        await source.close()
-
-        assert away.value.hint
-        assert len(rows_of(batches)) == 3
-
-    async def test_an_unreadable_document_does_not_hold_up_the_next(self) -> None:
-        """An answer that cannot be read never becomes an arrival, and is asked for again: nothing of its day is passed over."""
-        self.send("1.csv", document(2, "甲"))
-        self.send("2.csv", document(3, "乙"))
+    def spoil(self) -> None:
         self.interface.spoilt = 1
-        source = self.source()
 
-        with pytest.raises(Unavailable):
-            await settle_all(source, self.intake)
-        held = dict(self.intake.arrivals)
-        batches = await settle_all(source, self.intake)
-        await source.close()
+    def bring_back(self) -> None:
+        self.interface = Interface(self.days, self.port)
 
-        assert held == {}
-        assert [name for name, _ in rows_of(batches)] == ["甲0", "甲1", "乙0", "乙1", "乙2"]
-
-    async def test_something_new_wakes_it(self) -> None:
-        """Nobody tells us: the schedule wakes it, and until then it waits without asking."""
-        source = self.source()
-        waiting = asyncio.create_task(source.wake())
-
-        self.send("1.csv", document(1))
-        done, _ = await asyncio.wait([waiting], timeout=0.05)
-        waiting.cancel()
-        await source.close()
-
-        assert not done
-        assert self.interface.asked == []
+    def asked(self) -> list[str]:
+        return self.interface.asked

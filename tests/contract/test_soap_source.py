@@ -24,11 +24,11 @@ from hub.contracts.errors import Rejected, Unavailable
 from hub.contracts.source import Source
 from tests.city import soap_agency
 from tests.city.soap_agency import PASSWORD, USER, SoapAgency
-from tests.contract.source_contract import KNOWN, ROWS, SourceContract, document, rows_of, settle_all
+from tests.contract.pull_contract import FIRST, DailyContract
+from tests.contract.source_contract import KNOWN, ROWS, document, rows_of
 from tests.integration.test_soap import EXPORT, LOGIN, LOOPBACK, digest, no_sleep
 from tests.servers import free_ports
 
-FIRST = datetime(2026, 11, 1, tzinfo=ZONE)
 XML = "<REQ><SINCE>{since}</SINCE><UNTIL>{until}</UNTIL></REQ>"
 
 
@@ -51,8 +51,8 @@ class DailyAgency(SoapAgency):
 class Served:
     """An agency served by a thread of its own until it is stopped."""
 
-    def __init__(self, agency: SoapAgency) -> None:
-        self.port = free_ports(1)[0]
+    def __init__(self, agency: SoapAgency, port: int = 0) -> None:
+        self.port = port or free_ports(1)[0]
         self._agency = agency
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
@@ -74,11 +74,12 @@ class Served:
             self._thread.join(20)
 
 
-class TestSoapSource(SourceContract):
+class TestSoapSource(DailyContract):
     """A service that is asked for one day after the other; each day is an arrival."""
 
     def prepare(self, tmp_path: Path) -> None:
         self.agency = DailyAgency()
+        self.days = self.agency.days
         self.served = Served(self.agency)
 
     @pytest.fixture(autouse=True)
@@ -100,11 +101,6 @@ class TestSoapSource(SourceContract):
         puller = SoapPuller(config, read, Path(), world=world)
         return PullSource(puller, feed="A0000.memory", item="A0000-F00-01", known=KNOWN, intake=self.intake, batch_rows=ROWS)
 
-    def left(self) -> list[str]:
-        waiting = [a.name for a in self.intake.arrivals.values() if not a.finished and a.number not in self.intake.reasons]
-        until = datetime.fromisoformat(self.intake.notes["cursor"]["until"]).replace(tzinfo=ZONE)
-        return waiting + [f"day {day}" for day in range(len(self.agency.days)) if FIRST + timedelta(days=day) >= until]
-
     def take_away(self) -> None:
         self.served.stop()
 
@@ -112,50 +108,14 @@ class TestSoapSource(SourceContract):
         self.agency.days.append(b"")
         self.agency.password = "changed"
 
-    async def test_unreachable_peer_is_unavailable_and_comes_back(self) -> None:
-        self.send("1.csv", document(3))
-        source = self.source()
-        self.take_away()
-
-        with pytest.raises(Unavailable) as away:
-            await settle_all(source, self.intake)
-        self.served = Served(self.agency)
-        await source.close()
-        again = self.source()
-        batches = await settle_all(again, self.intake)
-        await again.close()
-
-        assert away.value.hint
-        assert len(rows_of(batches)) == 3
-
-    async def test_an_unreadable_document_does_not_hold_up_the_next(self) -> None:
-        """An answer that cannot be read never becomes an arrival, and is asked for again: nothing of its day is passed over."""
-        self.send("1.csv", document(2, "甲"))
-        self.send("2.csv", document(3, "乙"))
+    def spoil(self) -> None:
         self.agency.mischief.extend(["", "spoilt"])
-        source = self.source()
 
-        with pytest.raises(Unavailable):
-            await settle_all(source, self.intake)
-        held = dict(self.intake.arrivals)
-        batches = await settle_all(source, self.intake)
-        await source.close()
+    def bring_back(self) -> None:
+        self.served = Served(self.agency, self.served.port)
 
-        assert held == {}
-        assert [name for name, _ in rows_of(batches)] == ["甲0", "甲1", "乙0", "乙1", "乙2"]
-
-    async def test_something_new_wakes_it(self) -> None:
-        """Nobody tells us: the schedule wakes it, and until then it waits without asking."""
-        source = self.source()
-        waiting = asyncio.create_task(source.wake())
-
-        self.send("1.csv", document(1))
-        done, _ = await asyncio.wait([waiting], timeout=0.05)
-        waiting.cancel()
-        await source.close()
-
-        assert not done
-        assert self.agency.asked == []
+    def asked(self) -> list[str]:
+        return list(map(str, self.agency.asked))
 
     async def test_a_pull_that_was_landed_is_offered_though_the_service_is_gone(self) -> None:
         self.send("1.csv", document(12))

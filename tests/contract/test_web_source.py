@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -17,7 +16,8 @@ from connectors.web.settings import WebConfig, WebRead
 from hub.contracts.batch import Batch
 from hub.contracts.errors import Rejected
 from hub.contracts.source import Source
-from tests.contract.source_contract import KNOWN, ROWS, SourceContract, document, rows_of_documents, settle_all
+from tests.contract.pull_contract import PullContract
+from tests.contract.source_contract import KNOWN, ROWS, document, settle_all
 
 
 class Site(ThreadingHTTPServer):
@@ -63,8 +63,10 @@ class Answering(BaseHTTPRequestHandler):
         """Nothing is printed."""
 
 
-class TestWebSource(SourceContract):
+class TestWebSource(PullContract):
     """A list with files behind its links."""
+
+    merges = True
 
     def prepare(self, tmp_path: Path) -> None:
         self.site = Site()
@@ -92,37 +94,6 @@ class TestWebSource(SourceContract):
 
     def misconfigure(self) -> None:
         self.site.robots = b"User-agent: *\nDisallow: /\n"
-
-    async def test_offers_everything_once_and_in_order(self) -> None:
-        self.send("1.csv", document(12, "甲"))
-        self.send("2.csv", document(3, "乙"))
-        source = self.source()
-
-        batches = await settle_all(source, self.intake)
-        again = await settle_all(source, self.intake)
-        await source.close()
-
-        assert [(b.header.arrival, b.header.first, b.header.rows) for b in batches] == [(1, 0, 5), (1, 5, 5), (1, 10, 5)]
-        assert names(batches) == [name for name, _ in rows_of_documents(("甲", 12), ("乙", 3))]
-        assert again == []
-
-    async def test_abandoned_after_any_batch_nothing_is_lost_and_nothing_comes_twice(self) -> None:
-        self.send("1.csv", document(12, "甲"))
-        self.send("2.csv", document(7, "乙"))
-        taken: list[Batch] = []
-
-        for _ in range(20):
-            source = self.source()
-            async with aclosing(source.batches()) as offered:
-                batch = await anext(offered, None)
-            await source.close()
-            if batch is None:
-                break
-            self.intake.settle(batch)
-            taken.append(batch)
-
-        assert names(taken) == [name for name, _ in rows_of_documents(("甲", 12), ("乙", 7))]
-        assert len({b.header.batch_id for b in taken}) == len(taken) == 4
 
     async def test_a_refused_document_is_put_aside_and_the_next_one_is_offered(self) -> None:
         self.send("1.csv", document(12, "甲"))
@@ -152,18 +123,8 @@ class TestWebSource(SourceContract):
         assert names(batches) == [None, "乙0", "乙1", "乙2"]
         assert batches[0].frame["entry"].to_list()[0] == "/1.csv"
 
-    async def test_something_new_wakes_it(self) -> None:
-        """Nobody tells us: the schedule wakes it, and until then it waits without asking."""
-        source = self.source()
-        waiting = asyncio.create_task(source.wake())
-
-        self.send("1.csv", document(1))
-        done, _ = await asyncio.wait([waiting], timeout=0.05)
-        waiting.cancel()
-        await source.close()
-
-        assert not done
-        assert self.site.asked == []
+    def asked(self) -> list[str]:
+        return self.site.asked
 
 
 def names(batches: list[Batch]) -> list[str | None]:
