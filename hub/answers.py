@@ -64,10 +64,11 @@ class _Aside:
 
 
 class Answers:
-    """Finds what is owed, and says when it was written."""
+    """Finds what is owed, and says when it was written. At most `most` rows of a file are given back."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, most: int = MOST_RETURNED) -> None:
         self._ledger = ledger
+        self._most = most
 
     async def only_for(self, feeds: Collection[str]) -> None:
         """Nothing is owed any more to feeds that want no answers, or are gone."""
@@ -110,8 +111,8 @@ class Answers:
         columns = (quarantine.c.batch_id, quarantine.c.ordinal, quarantine.c.line, quarantine.c.code, quarantine.c.reason, quarantine.c.raw)
         query = select(*columns).join(batch, batch.c.batch_id == quarantine.c.batch_id).where(*_own(item, number)).order_by(quarantine.c.ordinal)
         size, last = 0, -1
-        while len(found) < MOST_RETURNED:
-            page = query.where(quarantine.c.ordinal > last).limit(min(_PAGE, MOST_RETURNED - len(found)))
+        while len(found) < self._most:
+            page = query.where(quarantine.c.ordinal > last).limit(min(_PAGE, self._most - len(found)))
             rows = await self._ledger.state.read(lambda c, page=page: c.execute(page).all())  # type: ignore[misc]
             for row in rows:
                 size += len(row.raw)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from connectors.formats.answering import ACK, ERR
 from hub.contracts.endpoint import Duration, EndpointConfig
 from hub.contracts.errors import Rejected
 
@@ -18,6 +19,8 @@ def _pattern(value: str) -> str:
     parts = value.split("/")
     if value.startswith("/") or "\\" in value or any(part in ("", ".", "..", "**") for part in parts) or len(parts) > 8:
         raise ValueError('name files below the folder, like "*.csv" or "out/cf_*.csv"')
+    if len(parts) > 1 and parts[0] in (ACK, ERR):
+        raise ValueError(f"{parts[0]}/ is where the agency finds what the hub leaves for it; name another folder")
     return value
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connectors.formats import manifest, names
+from connectors.formats.answering import ACK, ERR
 from connectors.formats.files import MOST_FILES, SETTLING, UNFINISHED
 from connectors.formats.manifest import Manifest
 from connectors.sftp.client import Client, Entry
@@ -15,6 +16,7 @@ from connectors.sftp.remote import Look, Remote
 from connectors.sftp.settings import SftpRead
 
 DONE, REFUSED = "done", "refused"
+_OURS = (DONE, REFUSED, ACK, ERR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Lister:
 
     def _is_ours(self, entry: Entry, pattern: str, *, top: bool, kind: int = stat.S_IFREG) -> bool:
         text = _text(entry.name)
-        if (text.startswith(".") and "/" not in text) or text.lower().endswith(UNFINISHED) or (top and text in (DONE, REFUSED)):
+        if (text.startswith(".") and "/" not in text) or text.lower().endswith(UNFINISHED) or (top and text in _OURS):
             return False
         suffix = self._read.ready.suffix
         if suffix is not None and kind == stat.S_IFREG and text.lower().endswith(suffix.lower()):

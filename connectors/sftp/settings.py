@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from connectors.formats.answering import Answers
 from connectors.formats.files import FilePattern, Ready
 from connectors.formats.forms import FileFormat
 from connectors.formats.parcel import FileEncoding, FileKind
@@ -91,6 +92,11 @@ class SftpConfig(SftpEndpoint):
     archive: Literal["done", "delete", "keep"] = Field(
         default="done",
         description="What becomes of a file once its last row is settled: moved to `done/<yyyymm>/`, deleted, or left where it is on a server that we may only read.",
+    )
+    answers: Answers | None = Field(
+        default=None,
+        description="Whether the agency gets a receipt in `ack/` for each file, and the rows that were set aside in `err/`; `errors`: only where something is wrong. "
+        "By default it does, but not with `archive: keep`.",
     )
 
 

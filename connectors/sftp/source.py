@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from connectors.formats import manifest
+from connectors.formats.answering import leave, wish
 from connectors.formats.csv import ROWS
 from connectors.formats.forms import Expected, Forms
 from connectors.formats.reading import ArrivalReader
 from connectors.formats.worker import Worker
+from connectors.sftp.beside import Beside, names_of
 from connectors.sftp.journal import Handled, Journal, digest_of
 from connectors.sftp.landing import land
 from connectors.sftp.listing import Found, Lister, Listing
@@ -24,6 +26,7 @@ from connectors.sftp.probing import probe, sample
 from connectors.sftp.remote import Remote
 from connectors.sftp.settings import SftpConfig, SftpRead
 from connectors.sftp.tidying import Tidier
+from hub.contracts.answer import UNREAD, Answer, Wish
 from hub.contracts.batch import Batch, Header
 from hub.contracts.errors import Rejected
 from hub.contracts.source import Arrival, Finding, Intake, Landed
@@ -62,6 +65,8 @@ class SftpSource:
         self._clock = clock
         self._worker = Worker(f"sftp-{feed}")
         self._line = Worker(f"sftp-line-{feed}", 1)
+        self._answering = Worker(f"sftp-answer-{feed}", 1)
+        self._pause = pause
         self._remote = Remote(config, pause)
         self._lister = Lister(self._remote, read, clock)
         self._tidier = Tidier(self._remote, lambda: datetime.fromtimestamp(clock()), deletes=config.archive == "delete")
@@ -74,6 +79,20 @@ class SftpSource:
     def oddities(self) -> dict[str, str]:
         """What lies on the server under our names and is no regular file, each with the reason why it is left alone."""
         return self._lister.oddities
+
+    @property
+    def answers(self) -> Wish:
+        """For which files the agency gets receipts; a server from which files are not taken away is not written to unasked."""
+        asked = self._config.answers
+        return wish(self._config.archive != "keep" if asked is None else asked)
+
+    async def answer(self, answer: Answer) -> None:
+        """Leave receipt and error workbook in `ack/` and `err/` on the server, beside whatever is being collected."""
+        await self._answering.do(self._leave, answer)
+
+    def _leave(self, answer: Answer) -> None:
+        with closing(Beside(self._config, answer.evidence, self._pause)) as shelf:
+            leave(answer, shelf)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """First what was landed before, whatever the server does now; then everything that is complete there, oldest file first."""
@@ -120,6 +139,7 @@ class SftpSource:
         """End the connection and let the threads go."""
         await self._line.do(self._remote.drop)
         self._line.close()
+        self._answering.close()
         self._worker.close()
 
     async def _arrivals(self) -> AsyncGenerator[tuple[Arrival, Handled | None], None]:
@@ -163,7 +183,7 @@ class SftpSource:
         except Rejected as error:
             await self._changed(found, error)
             return None
-        evidence = {"file": digest_of(found.path), "size": found.look[0], "mtime": found.look[1]}
+        evidence = {"file": digest_of(found.path), "size": found.look[0], "mtime": found.look[1], **names_of(found.path)}
         arrival = await self._intake.receive(found.name, landed, evidence=evidence)
         handled = Handled.of(found, arrival.number)
         if arrival.refused:
@@ -191,7 +211,7 @@ class SftpSource:
 
     async def _refuse_unread(self, found: Found, error: Rejected) -> None:
         """A file that is not landed: a note in its place gives it a number and a line in the ledger."""
-        note = await self._intake.receive(found.name, f"{found.name}: {error.message}\n".encode())
+        note = await self._intake.receive(found.name, f"{found.name}: {error.message}\n".encode(), evidence={UNREAD: found.look[0], **names_of(found.path)})
         await self._refuse(note, Handled.of(found, note.number), error)
 
     async def _open(self, arrival: Arrival, handled: Handled | None) -> Arrival:
