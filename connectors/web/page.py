@@ -17,6 +17,7 @@ from hub.contracts.errors import Misconfigured, Rejected
 
 MOST_CELLS = 200_000
 MOST_LINKS = 5_000
+MOST_ATTRIBUTES = 2_000  # of one element: the parser compares each with all before it
 _MOST_SPAN = 65_534  # rows that a cell may cover (HTML, 4.9.11)
 _UNSEEN = ("script", "style", "template", "noscript")
 _BREAKS = ("br", "p", "div", "li", "tr")
@@ -25,6 +26,8 @@ _EDGES = " \u3000\xa0\u200b\u200c\u200d\ufeff"
 _NUMBER = re.compile(r"\d[\d,]*")
 _GUARDED = re.compile("captcha|verifycode|validatecode|checkcode|yzm|验证码", re.IGNORECASE)
 _XPATH = ("/", "./", "../", "(")
+_ATTRIBUTE = rb"[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>]*+))?+"
+_OVERLOADED = re.compile(rb"<[A-Za-z][^\s/>]*+(?:%b){0,%d}+(%b)?+" % (_ATTRIBUTE, MOST_ATTRIBUTES, _ATTRIBUTE))
 _ROWS = etree.XPath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr")
 _CELLS = etree.XPath("./td | ./th")
 _INPUTS = etree.XPath("//input")
@@ -66,6 +69,8 @@ class Page:
 
     def __init__(self, body: bytes, content_type: str, url: str) -> None:
         self.decoded: Decoded = decode(body, content_type)
+        if any(tag[1] for tag in _OVERLOADED.finditer(self.decoded.utf8)):
+            raise Rejected(f"an element of the page has more than {MOST_ATTRIBUTES:,} attributes", hint="look at its snapshot in landing", code="F003")
         parser = HTMLParser(encoding="utf-8", no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
         try:
             self._root: Element = document_fromstring(self.decoded.utf8, parser=parser)
