@@ -65,8 +65,11 @@ class AnswerRoutes:
         await self.answer(feed)
 
     async def _look(self) -> None:
-        """Wake the feeds with something to answer."""
+        """Wake the feeds with something to answer; of those that want no answers any more nothing is left to decide."""
         await self._answers.only_for(self._due)
+        for stopped in self._city.standing.waiting().keys() - {route_of(name) for name in self._due}:
+            if stopped.startswith(route_of("")):
+                await self._city.standing.clear(stopped, "resume", "no answers are wanted any more")
         while True:
             for name in await self._answers.due() & self._due.keys():
                 self._due[name].set()

@@ -266,6 +266,18 @@ def test_an_agency_that_cannot_be_answered_is_read_on_and_waits_for_a_person(hub
     assert after == []
 
 
+def test_a_feed_that_wants_no_answers_any_more_leaves_nothing_to_decide(hub: Hub) -> None:
+    folder(hub).mkdir(parents=True)
+    (folder(hub) / "ack").write_text("a file stands where the folder should be")
+    with hub.running():
+        hub.drop("firms", "a.csv", [firm_row(1)])
+        wait_until(lambda: hub.ask("status")["decisions"] != [], 60, "the hub says that it cannot answer")
+
+        said(hub, source=", answers: false")
+
+        wait_until(lambda: hub.ask("status")["decisions"] == [], 60, "nothing waits for a person")
+
+
 async def test_a_workbook_holds_no_more_rows_than_agreed(tmp_path: Path) -> None:
     hub = Hub(tmp_path, agency=agency_yaml(rejected="99%"))
     hub.drop("firms", "a.csv", [firm_row(n, code=WRONG) for n in range(5)] + [firm_row(9)])
