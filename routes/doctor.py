@@ -21,7 +21,17 @@ from hub.lock import HomeLock
 from monitoring.health import room_left
 
 _NETWORK_FILESYSTEMS = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs"))
-_EXTRAS = {"sftp": ("paramiko",), "soap": ("zeep", "lxml"), "oracle": ("oracledb",), "mysql": ("pymysql",), "postgres": ("psycopg",)}
+_EXTRAS = {
+    "sftp": ("paramiko",),
+    "soap": ("zeep", "lxml"),
+    "web": ("lxml", "protego", "cssselect"),
+    "excel": ("python_calamine",),
+    "xml": ("lxml",),
+    "archive": ("pyzipper",),
+    "oracle": ("oracledb",),
+    "mysql": ("pymysql",),
+    "postgres": ("psycopg",),
+}
 
 
 def _finding(what: str, *, ok: bool, hint: str = "") -> dict[str, Any]:
@@ -74,7 +84,8 @@ def _filesystem(path: Path) -> str:
 
 def _extras(hub: HubConfig) -> Iterator[dict[str, Any]]:
     kinds = {feed.kind for feed in hub.feeds.values()}
-    for kind in sorted(kinds & _EXTRAS.keys()):
+    forms = {form for feed in hub.feeds.values() for form in ("excel", "xml", "archive") if getattr(feed.read, form, None) is not None}
+    for kind in sorted((kinds | forms) & _EXTRAS.keys()):
         missing = [module for module in _EXTRAS[kind] if find_spec(module) is None]
         yield _finding(f"the configuration uses {kind}", ok=not missing, hint=f"pip install 'credit-hub[{kind}]'")
 
