@@ -22,7 +22,7 @@ help:
 	@echo 'make run     the hub and its console, until Ctrl-C'
 	@echo 'make check   lint, types, import rules and unit tests (under a minute)'
 	@echo 'make test    the whole test suite, with real servers'
-	@echo 'make bench   throughput beside a plain SQLite upsert (ROWS=$(ROWS))'
+	@echo 'make bench   throughput beside a plain SQLite upsert (ROWS=$(ROWS)); spreadsheets, XML, SFTP'
 	@echo 'make faults  the long run of the tests that kill processes'
 	@echo 'make docs    the pages of docs/reference, again from the code'
 	@echo 'make clean   remove the environment and caches; state in var/ stays'
@@ -64,6 +64,12 @@ check: $(READY)
 
 bench: $(READY)
 	@$(HUB) bench --rows $(ROWS)
+	@echo 'Spreadsheets: rows per second into the plain form, 13 columns'
+	@$(BIN)/python -m tests.benchmarks.excel_rows
+	@echo 'XML: rows per second into the plain form, and memory for one size and ten times it'
+	@$(BIN)/python -m tests.benchmarks.xml_rows
+	@echo 'SFTP: a file of 300 MB, beside the sftp command of OpenSSH'
+	@$(BIN)/python -m tests.benchmarks.sftp_300mb || true
 
 faults: $(READY) servers
 	@CREDIT_HUB_FAULTS=long $(BIN)/python -m pytest tests/faults -n $(JOBS) --dist loadfile --timeout 3600 -rP

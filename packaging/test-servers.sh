@@ -1,10 +1,13 @@
 #!/bin/bash
-# Installs the Debian servers that the test suite starts privately, where that is possible; none of them is left running.
+# Installs the Debian servers that the test suite starts privately, and the programs it calls, where that is possible; no server is left running.
 set -u
 
 missing=()
 for package in rabbitmq-server openssh-server mariadb-server postgresql chromium strace; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
+done
+for command in curl npm; do # programs that often come from elsewhere than Debian
+    command -v "$command" >/dev/null || missing+=("$command")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
