@@ -69,7 +69,7 @@ bench: $(READY)
 	@echo 'XML: rows per second into the plain form, and memory for one size and ten times it'
 	@$(BIN)/python -m tests.benchmarks.xml_rows
 	@echo 'SFTP: a file of 300 MB, beside the sftp command of OpenSSH'
-	@$(BIN)/python -m tests.benchmarks.sftp_300mb || true
+	@$(BIN)/python -m tests.benchmarks.sftp_300mb
 
 faults: $(READY) servers
 	@CREDIT_HUB_FAULTS=long $(BIN)/python -m pytest tests/faults -n $(JOBS) --dist loadfile --timeout 3600 -rP
