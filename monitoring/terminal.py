@@ -90,6 +90,8 @@ def status(answer: Mapping[str, Any]) -> None:
         if feed["reporting"] == "overdue":
             since = f"nothing since {feed['last_report'][:16]}" if feed["last_report"] else "it never reported"
             _CONSOLE.print(Text(f"! {feed['feed']} is overdue ({feed['frequency']}, 超时): {since}; due by {feed['overdue_since'][:16]}", style="yellow"))
+        for why, number in feed["passed_over"].items():
+            _CONSOLE.print(Text(f"! {feed['feed']}: {number} passed over where its files lie: {why}", style="yellow"))
         if feed["late"]:
             _CONSOLE.print(Text(f"  {feed['feed']}: {feed['late']} new records came after their deadline (迟报)"))
     shares = [

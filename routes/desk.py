@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -110,6 +111,7 @@ class Desk:
             "last_run": last,
             "next": due.isoformat(timespec="seconds") if due else None,
             "when": feed.when.said if feed.when else "",
+            "passed_over": dict(Counter(getattr(self._city.feeds[name].source, "oddities", {}).values())),
         }
 
     def _feed_state(self, name: str, last: Mapping[str, Any] | None) -> str:

@@ -192,6 +192,7 @@ class Drop:
         return Claim(folder, names.shown(path), path, (note["look"][0], note["look"][1], note["look"][2]), companion)
 
     def _scan(self) -> list[Found]:
+        self.oddities = {}
         with on_disk(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             found: list[Found] = []

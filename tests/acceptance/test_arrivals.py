@@ -198,3 +198,20 @@ def test_every_identifier_of_the_catalogue_is_a_column_and_persons_numbers_are_s
     assert (name, fine, day, status) == ("赵样甲", 1234.5, "2026-01-05", 0)
     assert citizen(1) not in sealed
     assert len(digest) == 32
+
+
+def test_what_is_no_regular_file_is_left_alone_and_status_says_so(hub: Hub) -> None:
+    folder = hub.home / "in/firms"
+    folder.mkdir(parents=True)
+    (folder / "x.csv").symlink_to("/etc/hostname")
+    (folder / "x.csv.ok").touch()
+
+    with hub.running():
+        from tests.servers import wait_until
+
+        wait_until(lambda: hub.ask("status")["feeds"][0]["passed_over"] != {}, 30, "the folder is looked at")
+        told = hub("status").out.replace("\n", " ")
+
+    assert "a symbolic link" in told
+    assert (folder / "x.csv").is_symlink()
+    assert hub.counts() == {}
