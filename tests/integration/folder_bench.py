@@ -10,7 +10,7 @@ from connectors.folder import FolderConfig, FolderRead, FolderSource
 from connectors.memory import MemoryIntake
 from hub.contracts.batch import Batch
 from hub.contracts.keys import KeyRing
-from hub.contracts.source import Arrival
+from hub.contracts.source import Arrival, Landed
 from hub.landing import Landing
 from tests.contract.source_contract import KNOWN, settle_all
 
@@ -25,9 +25,9 @@ class LandingIntake(MemoryIntake):
         super().__init__()
         self.landing = landing
 
-    async def receive(self, name: str, content: Path | bytes) -> Arrival:
+    async def receive(self, name: str, content: Path | bytes | Landed, *, cursor: Any = None, evidence: Any = None) -> Arrival:
         """Land for real, then number."""
-        landed = self.landing.put(content)
+        landed = content if isinstance(content, Landed) else self.landing.put(content)
         return self.numbered(name, landed.digest, landed.size)
 
     def open(self, landed: str) -> BinaryIO:

@@ -136,8 +136,8 @@ async def test_a_file_that_changes_while_it_is_read_is_given_back(bench: FolderB
     bench.drop("x.csv", document(3))
     receive = bench.intake.receive
 
-    async def receive_and_grow(name: str, content: Path | bytes) -> object:
-        arrival = await receive(name, content)
+    async def receive_and_grow(name: str, content: Path | bytes, **known: object) -> object:
+        arrival = await receive(name, content, **known)
         if isinstance(content, Path) and len(bench.intake.arrivals) == 1:
             with content.open("ab") as out:
                 out.write("戊,9\n".encode())
