@@ -119,10 +119,12 @@ def test_a_file_without_rows_deletes_nothing(hub: Hub) -> None:
 
 
 def test_one_feed_never_withdraws_what_another_wrote_last(hub: Hub) -> None:
-    second = '\n  other:\n    item: A0001-F08-01\n    read: {from: persons, files: "f_*.csv", ready: {marker: .ok}}\n'
+    second = '\n  other:\n    item: A0001-F08-01\n    read: {from: others, files: "*.csv", ready: {marker: .ok}}\n'
     whole(hub, more=second)
+    agency = hub.config / "agencies/A0001.yaml"
+    agency.write_text(agency.read_text().replace("sources:\n", "sources:\n  others: {folder: {path: in/others}}\n", 1))
     sent(hub, "1.csv", ROWS)
-    hub.drop("persons", "f_1.csv", "统一社会信用代码,企业名称,荣誉名称,认定日期\n" + firm_row(2, "常熟市示例改名有限公司") + "\n")
+    hub.drop("others", "1.csv", "统一社会信用代码,企业名称,荣誉名称,认定日期\n" + firm_row(2, "常熟市示例改名有限公司") + "\n")
     hub.once()
 
     code = sent(hub, "2.csv", ROWS[2:])
