@@ -50,7 +50,7 @@ servers:
 	@packaging/test-corpora.sh
 
 test: $(READY) servers
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	@echo 'Checking: lint'
