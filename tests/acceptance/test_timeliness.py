@@ -97,7 +97,7 @@ def test_a_feed_in_its_quiet_window_begins_nothing_until_a_person_asks(hub: Hub)
         hub("feed", "collect", "A0001.firms", "--because", "急件")
         from tests.servers import wait_until
 
-        wait_until(lambda: running.events("settled") != [], 30, "the feed is read")
+        wait_until(lambda: running.events("loaded") != [], 30, "the feed is read and loaded")
 
     assert before == []
     assert hub.counts() == {"read": 1, "inserted": 1}

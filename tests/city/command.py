@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -40,8 +41,24 @@ class Answer:
         return json.loads(self.out)
 
 
+def here(*words: str) -> Answer:
+    """Run one command to its end in this process: the same entry point and arguments, without the time that a new interpreter takes to start.
+
+    What is meant to die, to listen or to have an environment of its own gets a process: `command`.
+    """
+    import run_hub
+
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            run_hub.app(list(words), standalone_mode=True)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Answer(code, out.getvalue(), err.getvalue())
+
+
 def command(*words: str, cwd: Path | None = None, **environment: str) -> Answer:
-    """Run one command to its end."""
+    """Run one command to its end, as a process."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "run_hub.py"), *words],
         cwd=cwd,
@@ -69,8 +86,9 @@ class Hub:
         write_city(self.config, **files)
 
     def __call__(self, *words: str, **environment: str) -> Answer:
-        """A command on this configuration and home."""
-        return command(*words, "--config", str(self.config), "--home", str(self.home), **environment)
+        """A command on this configuration and home; one with an environment of its own is a process of its own."""
+        words = (*words, "--config", str(self.config), "--home", str(self.home))
+        return command(*words, **environment) if environment else here(*words)
 
     def ask(self, *words: str) -> Any:
         """What a command answers in JSON."""
