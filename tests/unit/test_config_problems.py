@@ -198,7 +198,7 @@ def test_an_agency_submits_an_item_to_one_feed() -> None:
 
 def test_a_feed_that_pulls_has_to_be_told_when() -> None:
     text = (
-        "agency: {code: A0030, name: 法制办公室}\nsources:\n  api: {rest: {url: \"https://127.0.0.1/\", allow: [127.0.0.0/8]}}\n"
+        'agency: {code: A0030, name: 法制办公室}\nsources:\n  api: {rest: {url: "https://127.0.0.1/", allow: [127.0.0.0/8]}}\n'
         "feeds:\n  one:\n    item: A0030-F06-01\n    read: {from: api, path: /list, rows: data}\n"
     )
 
