@@ -15,13 +15,11 @@ from connectors.memory import MemoryIntake
 from connectors.registry import SOURCES
 from hub.contracts.batch import Batch
 from hub.contracts.errors import HubError, Misconfigured, Rejected
-from hub.contracts.keys import KeyRing
 from hub.contracts.source import Finding, Source
-from routes.city import known_headings, local_now
-from routes.documents import batches_of
-from transforms.intake import FeedPlan, prepare
+from routes.city import known_headings, local_now, plan_of
+from routes.documents import TRIAL_KEYS, batches_of
+from transforms.intake import prepare
 
-TRIAL_KEYS = KeyRing("0" * 64, {"t1": bytes(32)})
 _SAMPLE_ROWS = 50
 _WORDS = {"reach": "连接", "authenticate": "认证", "shape": "结构", "sample": "样本", "rows": "校验"}
 
@@ -97,7 +95,7 @@ async def _rows(feed: Feed, source: Source) -> tuple[str, bool, str, str]:
 
 
 def _tried(feed: Feed, batches: list[Batch], now: datetime) -> tuple[str, bool, str, str]:
-    plan = FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=TRIAL_KEYS)
+    plan = plan_of(feed, TRIAL_KEYS)
     passed = read = 0
     refused: Counter[str] = Counter()
     try:

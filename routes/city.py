@@ -26,6 +26,7 @@ from hub.contracts.batch import Batch, Header
 from hub.contracts.broker import Broker
 from hub.contracts.errors import Misconfigured
 from hub.contracts.headings import normalise_heading
+from hub.contracts.keys import KeyRing
 from hub.contracts.observer import Observer
 from hub.contracts.source import Source
 from hub.contracts.store import Store
@@ -243,7 +244,7 @@ class City:
         found = config.feeds.get(feed) if config is not None else None
         if found is None:
             raise Misconfigured(f"feed {feed} is not in configuration {version}", hint="load the configuration that the batch was opened with")
-        return FeedPlan(item=found.item, rules=found.rules, checks=found.checks, only=found.only, keys=self.keys, snapshot=bool(found.snapshot))
+        return plan_of(found, self.keys)
 
     async def _keep_config(self, version: str, bundle: Mapping[str, bytes]) -> None:
         row = {"version": version, "at": self.ledger.now(), "bundle": zstandard.compress(json.dumps({k: v.decode() for k, v in bundle.items()}).encode())}
@@ -381,6 +382,11 @@ class City:
         if hasattr(self, "state"):
             await self.state.close()
         self.executor.shutdown()
+
+
+def plan_of(feed: Feed, keys: KeyRing) -> FeedPlan:
+    """What the feed's rules make of its rows."""
+    return FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=keys, snapshot=bool(feed.snapshot))
 
 
 def known_headings(feed: Feed) -> frozenset[str]:

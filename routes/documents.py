@@ -14,6 +14,7 @@ from connectors.formats.worker import Worker
 from connectors.memory import MemoryIntake
 from hub.contracts.batch import Batch
 from hub.contracts.errors import Misconfigured
+from hub.contracts.keys import KeyRing
 from hub.contracts.source import SAMPLE_BYTES
 from routes.city import known_headings
 
@@ -25,6 +26,9 @@ def feed_of(hub: HubConfig, name: str) -> Feed:
         raise Misconfigured(f"there is no feed {name!r}", hint=f"did you mean {near[0]}?" if near else "`run_hub.py status` names them all")
     return hub.feeds[name]
 
+
+TRIAL_KEYS = KeyRing("0" * 64, {"t1": bytes(32)})
+"""Hashes made with this ring are never kept."""
 
 RECORDED = ".jsonl"
 """Ending of the rows that a pull keeps and `record` writes: JSON Lines of cells as the other side wrote them, whatever form the feed's documents have."""

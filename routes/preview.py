@@ -20,15 +20,12 @@ from hub.contracts.headings import normalise_heading
 from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
 from hub.keystore import load_keys
-from routes.city import local_now
-from routes.documents import feed_of
+from routes.city import local_now, plan_of
+from routes.documents import TRIAL_KEYS, feed_of
 from routes.evidence import flat_evidence
 from routes.trial import read
-from transforms.intake import FeedPlan, mapped, prepare, unmapped_values
+from transforms.intake import mapped, prepare, unmapped_values
 from transforms.masking import default_mask, mask
-
-_TRIAL_KEYS = KeyRing("0" * 64, {"t1": bytes(32)})
-"""Hashes made with this ring are never kept."""
 
 _HOME = Path("var")
 """Where a test looks for the password of its archive, when it is kept in a file."""
@@ -42,8 +39,8 @@ async def look(loaded: Loaded, home: Path, config: Path, name: str, file: Path |
     hub = _hub(loaded)
     feed = feed_of(hub, name)
     path = file or _waiting(feed, home) or _sample(hub, config, name)
-    keys = load_keys(home / "keys") if (home / "keys").exists() else _TRIAL_KEYS
-    plan = FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=keys)
+    keys = load_keys(home / "keys") if (home / "keys").exists() else TRIAL_KEYS
+    plan = plan_of(feed, keys)
     now = local_now().replace(tzinfo=None)
     async with aclosing(read(feed, path, home=home, rows=rows)) as batches:
         found = await anext(batches, None)
@@ -188,7 +185,7 @@ async def try_tests(loaded: Loaded, config: Path, only: str) -> list[dict[str, A
 
 
 async def _try(feed: Feed, test: FeedTest, config: Path) -> dict[str, Any]:
-    plan = FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=_TRIAL_KEYS)
+    plan = plan_of(feed, TRIAL_KEYS)
     now = local_now().replace(tzinfo=None)
     passed = filtered = 0
     rejected: Counter[str] = Counter()

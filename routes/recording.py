@@ -16,12 +16,12 @@ from connectors.formats.pulling import json_lines
 from hub.contracts.batch import LINE, ORDINAL, Batch
 from hub.contracts.errors import Misconfigured, Rejected
 from hub.contracts.item import Item, Kind
-from routes.checking import TRIAL_KEYS, live_source
-from routes.city import local_now
-from routes.documents import RECORDED, batches_of
+from routes.checking import live_source
+from routes.city import local_now, plan_of
+from routes.documents import RECORDED, TRIAL_KEYS, batches_of
 from transforms.headings import bind
 from transforms.identifiers import USCC, id_no_valid
-from transforms.intake import FeedPlan, prepare
+from transforms.intake import prepare
 from transforms.masking import default_mask
 
 _DAY = re.compile(r"(?:19|20)\d\d(?:[-/.年]\d{1,2}(?:[-/.月]\d{1,2}日?)?|\d{2}|\d{4})?(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?")
@@ -134,7 +134,7 @@ def _checked(body: str, letters: str, holds: Callable[[str], bool]) -> str:
 
 def _tried(feed: Feed, batch: Batch, rows: pl.DataFrame) -> tuple[int, dict[str, int]]:
     """What the feed's rules make of the disguised rows, and of none but them."""
-    plan = FeedPlan(item=feed.item, rules=feed.rules, checks=feed.checks, only=feed.only, keys=TRIAL_KEYS)
+    plan = plan_of(feed, TRIAL_KEYS)
     step = prepare(Batch(batch.header, rows), plan, now=local_now().replace(tzinfo=None))
     return step.passed.frame.height, dict(sorted(Counter(step.refused["code"].to_list()).items()))
 
