@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from config.values import BrokerSetting, Cron, Day, DueTime, Every, Listen, Percent, QuietWindow, StoreSetting, Texts, YearDays
+from config.values import BrokerSetting, Cron, Day, DueTime, Every, Listen, Percent, QuietWindow, Texts, YearDays, database_setting
 from hub.contracts.endpoint import Duration
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -186,13 +186,32 @@ class AgencyFile(Part):
     tests: list[TestPart] = Field(default_factory=list)
 
 
+class DatabasePart(Part):
+    """A database by its address, and why it may be used as it is."""
+
+    url: str = Field(max_length=1000, description='`"postgresql://user:${env:PASSWORD}@host:5432/database"`, or a file below HOME that ends in .sqlite.')
+    because: str = Field("", max_length=500, description="Why its connection may be unencrypted (`?tls=off`).")
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        database_setting(self.url, self.because)
+        return self
+
+
+def _database(value: object) -> object:
+    return {"url": value} if isinstance(value, str) else value
+
+
+DatabaseSetting = Annotated[DatabasePart, BeforeValidator(_database, json_schema_input_type=str | DatabasePart)]
+
+
 class StoresPart(Part):
     """Where the four central stores are."""
 
-    ent: StoreSetting = "stores/ent.sqlite"
-    psn: StoreSetting = "stores/psn.sqlite"
-    gov: StoreSetting = "stores/gov.sqlite"
-    fin: StoreSetting = "stores/fin.sqlite"
+    ent: DatabaseSetting = Field(default="stores/ent.sqlite", validate_default=True)
+    psn: DatabaseSetting = Field(default="stores/psn.sqlite", validate_default=True)
+    gov: DatabaseSetting = Field(default="stores/gov.sqlite", validate_default=True)
+    fin: DatabaseSetting = Field(default="stores/fin.sqlite", validate_default=True)
 
 
 class KeepPart(Part):
@@ -247,6 +266,9 @@ class HubFile(Part):
 
     city: str = Field(max_length=100)
     broker: BrokerSetting = Field("embedded", description="embedded, or an amqp URL whose password is a reference.")
+    state: DatabaseSetting = Field(
+        default="hub.sqlite", validate_default=True, description="The hub's own state: a file below HOME, or a database URL that several processes share."
+    )
     stores: StoresPart = StoresPart()
     listen: Listen = Field("127.0.0.1:8700", description="Console and interfaces.")
     defaults: DefaultsPart = DefaultsPart()

@@ -108,7 +108,11 @@ class Keep:
 
 @dataclass(frozen=True)
 class HubConfig:
-    """One version of a whole configuration. `broker` and `stores` may hold secret references; `config.secrets` opens them at start."""
+    """One version of a whole configuration. `broker`, `state` and `stores` may hold secret references; `config.secrets` opens them at start.
+
+    `state` and each of `stores` is a file below HOME or a URL for `hub.contracts.address.address_of`, whose second argument is in `because_of`
+    ("state", "ent", …) where somebody gave one.
+    """
 
     version: str
     city: str
@@ -124,3 +128,5 @@ class HubConfig:
     shares: Mapping[str, ShareConfig]
     tests: tuple[FeedTest, ...]
     gateway: GatewayPart | None = None
+    state: str = "hub.sqlite"
+    because_of: Mapping[str, str] = field(default_factory=dict)

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from hub.calendar import Due, Window
+from hub.contracts.address import address_of
 from hub.contracts.endpoint import Duration
+from hub.contracts.errors import Misconfigured
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)\s*%")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -26,8 +28,7 @@ _CRON_NAMES: Final = {
 }
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.\-]{1,253}|\[[0-9a-fA-F:]{2,45}\]):(?P<port>\d{1,5})")
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+]{1,30})://(?:(?P<user>[^:@/\s]*)(?::(?P<password>\$\{[^}]*\}|[^@/\s]*))?@)?(?P<rest>[^\s]*)")
-STORE_SCHEMES: Final = ("sqlite", "postgresql", "mysql+pymysql")
-STORE_OPTIONS: Final = ("charset", "connect_timeout", "application_name")
+_FILE = re.compile(r"[\w./\-]{1,200}\.sqlite")
 KEY_PART = re.compile(r"[a-z][a-z0-9_]*(?:\s*\|\s*[a-z][a-z0-9_]*)*")
 
 
@@ -134,18 +135,22 @@ def _broker(value: str) -> str:
     raise ValueError('write embedded, or "amqp://user:${env:MQ_PASSWORD}@host:5672/vhost"')
 
 
-def _store(value: str) -> str:
-    match = _URL.fullmatch(value)
-    if match is None:
-        if re.fullmatch(r"[\w./\-]{1,200}\.sqlite", value) and ".." not in value:
-            return value
+def database_setting(text: str, because: str = "") -> str:
+    """A file below HOME or a database URL as it was written, once it is known to be allowed. Raises `ValueError`.
+
+    What a URL may hold is decided by `hub.contracts.address` alone; here the password still is a reference.
+    """
+    if "://" not in text:
+        if _FILE.fullmatch(text) and ".." not in text:
+            return text
         raise ValueError("write a file below HOME that ends in .sqlite, or a database URL")
-    if match["scheme"] not in STORE_SCHEMES:
-        raise ValueError(f"a store is one of {', '.join(STORE_SCHEMES)}")
-    options = [pair.partition("=")[0] for pair in match["rest"].partition("?")[2].split("&") if pair]
-    if any(option not in STORE_OPTIONS for option in options):
-        raise ValueError(f"a store's URL takes no options but {', '.join(STORE_OPTIONS)}")
-    return value
+    if text.startswith("sqlite:"):
+        raise ValueError("write a SQLite file as a path below HOME, without sqlite://")
+    try:
+        address_of(text, because)
+    except Misconfigured as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+    return text
 
 
 def _day(value: object) -> object:
@@ -170,6 +175,5 @@ Cron = Annotated[str, AfterValidator(_cron)]
 Every = Annotated[Duration, AfterValidator(_every)]
 Listen = Annotated[str, AfterValidator(_listen)]
 BrokerSetting = Annotated[str, AfterValidator(_broker)]
-StoreSetting = Annotated[str, AfterValidator(_store)]
 _TEXTS: Final = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 Texts = Annotated[tuple[str, ...], BeforeValidator(_single), WithJsonSchema(_TEXTS)]
