@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, Text, UniqueConstraint, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, UniqueConstraint, func, select, update
 
 from hub.contracts.answer import UNREAD, Answer, Returned
 from hub.contracts.batch import LINE, OP, ORDINAL, RAW, RECORD_ID, ROW_HASH, SOURCE_TIME, STATUS, SUBJECT_ID
 from hub.contracts.keys import KeyRing
 from hub.contracts.source import Arrival
 from hub.ledger import Ledger, Totals, totals
-from hub.state import metadata
+from hub.state import LONG, metadata
 from hub.tables import arrival, batch, quarantine, run
+from hub.upserts import add_new
 
 MOST_RETURNED = 50_000
 """Rows of one file that are given back; the receipt says how many there are besides."""
@@ -35,8 +35,8 @@ answer = Table(
     Column("item", String(32), nullable=False),
     Column("arrival", Integer, nullable=False),
     Column("delivery", String(32), nullable=False),  # "" for the arrival's own file, a keyed hash for another with its content
-    Column("name", Text, nullable=False),  # sealed
-    Column("evidence", Text, nullable=False),  # sealed
+    Column("name", LONG, nullable=False),  # sealed
+    Column("evidence", LONG, nullable=False),  # sealed
     Column("state", String(12), nullable=False),  # owed, written, unwanted, failed
     Column("at", String(32), nullable=False),
     Column("done_at", String(32)),
@@ -48,7 +48,7 @@ answer = Table(
 def owe(connection: Connection, found: Arrival, *, name: str, evidence: str, at: str, delivery: str = "") -> None:
     """Write down that a file is to be answered; `name` and `evidence` are sealed. Repeating it changes nothing."""
     row = {"feed": found.feed, "item": found.item, "arrival": found.number, "delivery": delivery, "name": name, "evidence": evidence}
-    connection.execute(insert(answer).values(row | {"state": "owed", "at": at}).on_conflict_do_nothing())
+    add_new(connection, answer, row | {"state": "owed", "at": at})
 
 
 @dataclass(frozen=True, slots=True)

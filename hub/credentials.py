@@ -11,13 +11,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256, SM3, Hash, HashAlgorithm
 from sqlalchemy import Connection, Row, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from hub.contracts.errors import Misconfigured
 from hub.contracts.gateway import Caller, SigningKey
 from hub.contracts.keys import KeyRing
 from hub.state import State, row_dict
 from hub.tables import api_key, used_nonce
+from hub.upserts import add_new
 
 KEY = re.compile(r"chk_(?P<id>[0-9a-f]{12})_[0-9a-f]{64}")
 NONCE_KEPT = timedelta(minutes=15)
@@ -100,7 +100,7 @@ class Credentials:
 
         def work(connection: Connection) -> bool:
             connection.execute(delete(used_nonce).where(used_nonce.c.at < _text(now - NONCE_KEPT)))
-            return connection.execute(insert_or(used_nonce).values(row).on_conflict_do_nothing()).rowcount == 1
+            return add_new(connection, used_nonce, row) == 1
 
         return await self._state.write(work)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Executable, delete, func, insert, select, update
 
 from hub import withholding
 from hub.contracts.errors import HubError
 from hub.delivery_tables import delivered_record, delivery, revocation, share_cursor, share_sequence, withheld_tally
 from hub.state import State, row_dict
+from hub.upserts import add_new, put
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Deliveries:
             if moved.rowcount:
                 withholding.count(connection, place, offered=offered)
 
-        await self.state.write(work)
+        await self.state.write(work, about=about(share))
 
     async def known(self, share: str, item: str, record_ids: Collection[str]) -> frozenset[str]:
         """Those of the records that may ever have reached the receiver."""
@@ -103,11 +103,13 @@ class Deliveries:
             withholding.mark(connection, withholding.target(connection, cut.part.share, cut.part.item), cut.record_ids, sequence)
             return sequence, int(connection.execute(select(delivery.c.attempts).where(delivery.c.delivery_id == cut.delivery_id)).scalar_one())
 
-        return await self.state.write(work)
+        return await self.state.write(work, about=about(cut.part.share))
 
     async def delivered(self, cut: Cut, evidence: Mapping[str, Any], at: datetime) -> None:
         """The other side has it: receipt, tallies and what is withheld, in one transaction."""
-        await self.state.write(lambda c: _close(c, cut, at, "delivered", evidence=json.dumps(evidence, ensure_ascii=False, default=str)))
+        await self.state.write(
+            lambda c: _close(c, cut, at, "delivered", evidence=json.dumps(evidence, ensure_ascii=False, default=str)), about=about(cut.part.share)
+        )
 
     async def nothing_left(self, cut: Cut, at: datetime) -> None:
         """All of the part is withheld: there is nothing to hand over."""
@@ -117,21 +119,21 @@ class Deliveries:
             if _upsert(connection, cut, at, state="waiting", sequence=None):
                 _close(connection, cut, at, "withheld")
 
-        await self.state.write(work)
+        await self.state.write(work, about=about(cut.part.share))
 
     async def stumbled(self, cut: Cut, error: HubError, next_at: datetime) -> None:
         """An attempt failed and another will follow at `next_at`."""
         changes = {"attempts": delivery.c.attempts + 1, "next_at": _text(next_at), **_errors(error)}
-        await self.state.write(_changing(update(delivery).where(_waiting(cut)).values(changes)))
+        await self.state.write(_changing(update(delivery).where(_waiting(cut)).values(changes)), about=about(cut.part.share))
 
     async def died(self, cut: Cut, error: HubError, at: datetime) -> None:
         """The last attempt failed, or the other side will never take it: a dead letter, until a person replays it."""
-        await self.state.write(lambda c: _close(c, cut, at, "dead", attempts=delivery.c.attempts + 1, **_errors(error)))
+        await self.state.write(lambda c: _close(c, cut, at, "dead", attempts=delivery.c.attempts + 1, **_errors(error)), about=about(cut.part.share))
 
     async def retry_now(self, share: str) -> int:
         """Waiting deliveries of a share become due at once; how many they were."""
         statement = update(delivery).where(delivery.c.share == share, delivery.c.state == "waiting", delivery.c.next_at.is_not(None)).values(next_at=None)
-        return await self.state.write(_changing(statement))
+        return await self.state.write(_changing(statement), about=about(share))
 
     async def find(self, share: str, *, state: str = "", delivery_ids: Collection[str] = (), limit: int = 1_000) -> list[dict[str, Any]]:
         """Deliveries of a share in the order of their sequence, as dictionaries; by state, by id, or the first `limit` of all."""
@@ -204,8 +206,7 @@ class Deliveries:
 
     async def revoke(self, revoked: str, because: str, at: datetime) -> None:
         """A share (by name) or a grant (by document number) ends for ever; configuration cannot bring it back."""
-        statement = insert(revocation).values(id=revoked, because=because, at=_text(at)).on_conflict_do_nothing()
-        await self.state.write(_changing(statement))
+        await self.state.write(lambda c: add_new(c, revocation, {"id": revoked, "because": because, "at": _text(at)}))
 
     async def revoked(self) -> frozenset[str]:
         """Everything that was ever revoked."""
@@ -215,6 +216,11 @@ class Deliveries:
         """Drop what was never handed over (all withheld, or cancelled) before that time; how many they were. Receipts and dead letters stay."""
         old = delivery.c.state.in_(["withheld", "cancelled"]) & (delivery.c.created_at < _text(before))
         return await self.state.write(_changing(delete(delivery).where(old)))
+
+
+def about(share: str) -> str:
+    """What transactions of a share are about: they follow one another, and hold no other share up."""
+    return f"share:{share}"
 
 
 def _changing(statement: Executable) -> Callable[[Connection], int]:
@@ -252,9 +258,8 @@ def _sequence(connection: Connection, part: Part) -> int:
     given = connection.execute(select(func.max(delivery.c.sequence)).where(_of_part(part))).scalar()
     if given is not None:
         return int(given)
-    statement = insert(share_sequence).values(share=part.share, last=1)
-    statement = statement.on_conflict_do_update(index_elements=["share"], set_={"last": share_sequence.c.last + 1})
-    return int(connection.execute(statement.returning(share_sequence.c.last)).scalar_one())
+    put(connection, share_sequence, {"share": part.share, "last": 1}, fresh=(), added=("last",))
+    return int(connection.execute(select(share_sequence.c.last).where(share_sequence.c.share == part.share)).scalar_one())
 
 
 def _upsert(connection: Connection, cut: Cut, at: datetime, *, state: str, sequence: int | None) -> bool:
@@ -263,10 +268,13 @@ def _upsert(connection: Connection, cut: Cut, at: datetime, *, state: str, seque
     decided = {"state": state, "basis": cut.basis, "config": cut.config, "decided_at": stamp, "sequence": sequence}
     place = {"share": part.share, "item": part.item, "message_id": part.message_id, "part": part.number, "seq": part.seq, "first": part.first}
     row = {"delivery_id": cut.delivery_id, **place, "offered": part.offered, "records": len(cut.record_ids), "created_at": stamp, **decided}
-    statement = insert(delivery).values(row)
-    unfinished = delivery.c.state.in_(["waiting", "cancelled"])
-    changed = connection.execute(statement.on_conflict_do_update(index_elements=["delivery_id"], set_=decided, where=unfinished))
-    return bool(changed.rowcount)
+    mine, unfinished = delivery.c.delivery_id == cut.delivery_id, delivery.c.state.in_(["waiting", "cancelled"])
+    if connection.execute(update(delivery).where(mine, unfinished).values(decided)).rowcount:
+        return True
+    if connection.execute(select(delivery.c.state).where(mine)).first() is not None:
+        return False
+    connection.execute(insert(delivery).values(row))
+    return True
 
 
 def _close(connection: Connection, cut: Cut, at: datetime, state: str, **changes: Any) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, UniqueConstraint
 
-from hub.state import metadata
+from hub.state import LONG, RECORD, metadata
 
 _AUTO = BigInteger().with_variant(Integer, "sqlite")
 
@@ -40,11 +40,11 @@ delivery = Table(
     Column("state", String(12), nullable=False),  # waiting, delivered, withheld, dead, cancelled
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_at", String(32)),
-    Column("first_error", Text),
-    Column("last_error", Text),
-    Column("evidence", Text),
+    Column("first_error", LONG),
+    Column("last_error", LONG),
+    Column("evidence", LONG),
     Column("replays", Integer, nullable=False, default=0),
-    Column("basis", Text, nullable=False),
+    Column("basis", LONG, nullable=False),
     Column("config", String(32), nullable=False),
     Column("decided_at", String(32), nullable=False),
     Column("created_at", String(32), nullable=False),
@@ -66,7 +66,7 @@ delivered_record = Table(
     "delivered_record",
     metadata,
     Column("target", BigInteger, primary_key=True, autoincrement=False),
-    Column("record", LargeBinary(16), primary_key=True),
+    Column("record", RECORD, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -76,7 +76,7 @@ withheld = Table(
     "withheld",
     metadata,
     Column("target", BigInteger, primary_key=True, autoincrement=False),
-    Column("record", LargeBinary(16), primary_key=True),
+    Column("record", RECORD, primary_key=True),
     Column("reason", String(20), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("at", String(32), nullable=False),
@@ -95,6 +95,6 @@ revocation = Table(
     "revocation",
     metadata,
     Column("id", String(96), primary_key=True),  # a share's name or the number of a grant document
-    Column("because", Text, nullable=False),
+    Column("because", LONG, nullable=False),
     Column("at", String(32), nullable=False),
 )

@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Row, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from hub.answers import owe
 from hub.contracts.batch import Header, Origin
@@ -23,6 +22,7 @@ from hub.landing import Landing
 from hub.ledger import Ledger, close_run, wholly_stored
 from hub.snapshots import having_keys, misses_pending
 from hub.tables import arrival, batch, feed_note, run
+from hub.upserts import add_new, put
 
 _PLACES = frozenset(("start", "line", "tail", "size", "matched", "basis", "plain", "found"))  # where a cut lies, not how it reads
 _MAKE = "1"  # raise it when transforms make other rows of the same bytes
@@ -72,6 +72,7 @@ class FeedIntake:
         about = self._ledger.seal_json(evidence) if evidence is not None else ""
 
         def work(connection: Connection) -> Arrival:
+            self._ledger.guard(connection, f"feed:{self.feed}")
             self._write_note(connection, HEARD, value=True)
             if cursor is not None:
                 self._write_note(connection, _CURSOR, cursor)
@@ -81,7 +82,7 @@ class FeedIntake:
                 owe(connection, arrived, name=sealed, evidence=about, at=self._ledger.now(), delivery=again)
             return arrived
 
-        found = await self._ledger.state.write(work)
+        found = await self._ledger.state.write(work, about=self.item)
         failpoint("intake.numbered")
         await self._look_back()
         if found.duplicate:
@@ -103,7 +104,7 @@ class FeedIntake:
     async def waiting(self) -> list[Arrival]:
         """Arrivals that are neither finished nor refused, oldest first; those that a person is refusing are refused now."""
         await self._look_back()
-        return await self._ledger.state.write(self._waiting)
+        return await self._ledger.state.write(self._waiting, about=self.item)
 
     def _waiting(self, connection: Connection) -> list[Arrival]:
         mine = select(arrival).where(arrival.c.feed == self.feed, arrival.c.state.in_((_READING, _REFUSING))).order_by(arrival.c.number)
@@ -130,16 +131,14 @@ class FeedIntake:
 
     async def remember(self, key: str, value: Any) -> None:
         """Keep a note of this feed; None deletes it."""
-        await self._ledger.state.write(lambda c: self._write_note(c, key, value))
+        await self._ledger.state.write(lambda c: self._write_note(c, key, value), about=self.item)
 
     def _write_note(self, connection: Connection, key: str, value: Any) -> None:
         if value is None:
             connection.execute(delete(feed_note).where(feed_note.c.feed == self.feed, feed_note.c.key == key))
             return
         text = self._ledger.seal_text(json.dumps(value, ensure_ascii=False))
-        row = {"feed": self.feed, "key": key, "value": text, "at": self._ledger.now()}
-        statement = insert(feed_note).values(row)
-        connection.execute(statement.on_conflict_do_update(index_elements=["feed", "key"], set_={"value": text, "at": row["at"]}))
+        put(connection, feed_note, {"feed": self.feed, "key": key, "value": text, "at": self._ledger.now()}, fresh=("value", "at"))
 
     def _number(self, connection: Connection, name: str, key: str, sealed: str, landed: Landed, evidence: str) -> Arrival:
         digest = landed.digest
@@ -210,7 +209,7 @@ class FeedIntake:
     async def keep_cut(self, found: Arrival, cut: dict[str, Any]) -> Arrival:
         """Record how this arrival is cut."""
         text = self._ledger.seal_json(cut)
-        await self._ledger.state.write(lambda c: c.execute(_at(found.number, self.item).values(cut=text)))
+        await self._ledger.state.write(lambda c: c.execute(_at(found.number, self.item).values(cut=text)), about=self.item)
         failpoint("intake.cut")
         return replace(found, cut=cut)
 
@@ -255,7 +254,7 @@ class FeedIntake:
             connection.execute(update(run).where(mine, run.c.state.in_(("running", "held"))).values(state="loading"))
             close_run(connection, self.item, found.number, found.generation, self._ledger.now())
 
-        await self._ledger.state.write(work)
+        await self._ledger.state.write(work, about=self.item)
         failpoint("intake.finished")
 
     async def refused(self, found: Arrival, error: Rejected) -> None:
@@ -268,7 +267,7 @@ class FeedIntake:
             closed = {"state": "failed", "reason": error.message, "closed_at": self._ledger.now()}
             connection.execute(update(run).where(mine, run.c.state != "succeeded").values(closed))
 
-        await self._ledger.state.write(work)
+        await self._ledger.state.write(work, about=self.item)
         await self._ledger.note("refused", self.feed, arrival=found.number, code=error.code, reason=error.message)
 
 
@@ -276,7 +275,7 @@ def meet(connection: Connection, feeds: Iterable[str], ledger: Ledger) -> None:
     """Write down when feeds were first seen in a configuration."""
     rows = [{"feed": feed, "key": KNOWN, "value": ledger.seal_text("true"), "at": ledger.now()} for feed in feeds]
     if rows:
-        connection.execute(insert(feed_note).on_conflict_do_nothing(), rows)
+        add_new(connection, feed_note, rows)
 
 
 def _at(number: int, item: str) -> Any:

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import zstandard
-from sqlalchemy import Connection, Row, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hub.contracts.batch import FATE_WORDS, LINE, ORDINAL, RAW, Batch, Fate, Header, Origin, Receipt, Step
 from hub.contracts.keys import KeyRing
+from hub.leases import Guard, unguarded
 from hub.snapshots import keep_keys
 from hub.state import State
 from hub.tables import arrival, batch, event, quarantine, run
+from hub.upserts import add_new
 
 Fates = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -45,12 +46,13 @@ class Totals:
 
 
 class Ledger:
-    """Keeps the book. Every method is one transaction, and repeating it changes nothing."""
+    """Keeps the book. Every method is one transaction, and repeating it changes nothing. `guard` refuses a feed that another node has taken over."""
 
-    def __init__(self, state: State, keys: KeyRing, clock: Callable[[], datetime]) -> None:
+    def __init__(self, state: State, keys: KeyRing, clock: Callable[[], datetime], guard: Guard = unguarded) -> None:
         self.state = state
         self.keys = keys
         self.clock = clock
+        self.guard = guard
 
     def now(self) -> str:
         """The moment as stored: ISO 8601, seconds, with offset."""
@@ -61,7 +63,12 @@ class Ledger:
     async def open(self, header: Header) -> None:
         """Write the batch down before anything of it is published."""
         row = _batch_row(header, self.keys) | {"opened_at": self.now()}
-        await self.state.write(lambda c: c.execute(insert(batch).values(row).on_conflict_do_nothing()))
+
+        def work(connection: Connection) -> None:
+            self.guard(connection, f"feed:{header.feed}")
+            add_new(connection, batch, row)
+
+        await self.state.write(work, about=header.item)
 
     async def settle(self, whole: Batch, step: Step) -> None:
         """Collect is done with this batch: refused rows are set aside with their reasons, fates and position are written."""
@@ -76,8 +83,9 @@ class Ledger:
         }
 
         def work(connection: Connection) -> None:
+            self.guard(connection, f"feed:{header.feed}")
             if aside:
-                connection.execute(insert(quarantine).on_conflict_do_nothing(), aside)
+                add_new(connection, quarantine, aside)
             where = (batch.c.batch_id == header.batch_id) & batch.c.settled_at.is_(None)
             connection.execute(update(batch).where(where).values(values))
             keep_keys(connection, header, step)
@@ -85,7 +93,7 @@ class Ledger:
                 _mark_reentered(connection, header)
             close_run(connection, header.item, header.arrival, header.generation, self.now())
 
-        await self.state.write(work)
+        await self.state.write(work, about=header.item)
 
     def _aside(self, whole: Batch, refused: pl.DataFrame) -> list[dict[str, Any]]:
         """Quarantine rows: the raw row, sealed, with its position, rule, field and reason."""
@@ -194,12 +202,12 @@ class Ledger:
 
         def work(connection: Connection) -> None:
             if aside:
-                connection.execute(insert(quarantine).on_conflict_do_nothing(), aside)
+                add_new(connection, quarantine, aside)
             where = (batch.c.batch_id == header.batch_id) & batch.c.applied_at.is_(None)
             connection.execute(update(batch).where(where).values(values))
             close_run(connection, header.item, header.arrival, header.generation, self.now())
 
-        await self.state.write(work)
+        await self.state.write(work, about=header.item)
 
     # Questions -------------------------------------------------------------------------------------------------------------------------
 
@@ -232,7 +240,7 @@ class Ledger:
     async def note(self, what: str, where: str, **detail: Any) -> None:
         """Keep an event: something a person may ask about later that is no run."""
         row = {"at": self.now(), "what": what, "where": where, "detail": json.dumps(detail, ensure_ascii=False)}
-        await self.state.write(lambda c: c.execute(insert(event).values(row)))
+        await self.state.write(lambda c: c.execute(insert(event).values(row)), about=None)
 
 
 def totals(connection: Connection, **where: Any) -> Totals:

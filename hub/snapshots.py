@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import zstandard
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from hub.contracts.batch import Header, Step
 from hub.tables import snapshot, snapshot_keys
+from hub.upserts import add_new, put
 
 Ids = np.ndarray[Any, np.dtype[np.bytes_]]
 Counts = np.ndarray[Any, np.dtype[np.uint8]]
@@ -48,7 +48,7 @@ def keep_keys(connection: Connection, header: Header, step: Step) -> None:
         values |= {"ids": before.ids, "unreadable": before.unreadable}
     else:
         return
-    connection.execute(insert(snapshot_keys).values(values).on_conflict_do_nothing())
+    add_new(connection, snapshot_keys, values)
 
 
 def having_keys(connection: Connection, feed: str, stored: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
@@ -93,7 +93,7 @@ def keep(connection: Connection, feed: str, arrival: int, found: Comparison, now
         "missing": int(np.count_nonzero(found.misses)),
         "at": now,
     }
-    connection.execute(insert(snapshot).values(row | {"feed": feed}).on_conflict_do_update(index_elements=["feed"], set_=row))
+    put(connection, snapshot, row | {"feed": feed}, fresh=tuple(row))
     oldest = select(snapshot_keys.c.arrival).where(snapshot_keys.c.feed == feed).distinct().order_by(snapshot_keys.c.arrival.desc()).limit(_KEPT)
     lowest = connection.execute(select(func.min(oldest.subquery().c.arrival))).scalar()
     if lowest is not None:

@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import delete, insert, select
 
 from hub.ledger import Ledger
 from hub.tables import event, feed_state
+from hub.upserts import put
 
 WAITING = ("held", "stopped", "paused")
 
@@ -49,9 +49,7 @@ class Standing:
         """Write down that something waits."""
         now = self._ledger.now()
         row = {"name": name, "state": state, "reason": reason, "since": now}
-        change = {key: row[key] for key in ("state", "reason", "since")}
-        statement = insert(feed_state).values(row).on_conflict_do_update(index_elements=["name"], set_=change)
-        await self._ledger.state.write(lambda c: c.execute(statement))
+        await self._ledger.state.write(lambda c: put(c, feed_state, row, fresh=("state", "reason", "since")), about=name)
         self._known[name] = Stand(state, reason, now)
 
     async def clear(self, name: str, verb: str, because: str) -> None:

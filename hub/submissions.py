@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from hub.contracts.gateway import Caller, Offer, RowError, SubmissionReceipt, Ticket
 from hub.contracts.source import Arrival
 from hub.ledger import Ledger, totals
 from hub.tables import arrival, batch, nil_return, quarantine, run, submission
+from hub.upserts import add_new
 
 KEY_KEPT = timedelta(days=8)
 """How long an idempotency key answers with its first receipt."""
@@ -53,7 +53,7 @@ class Submissions:
 
     def _begin(self, connection: Connection, row: dict[str, Any], forget: str) -> Row[Any] | None:
         connection.execute(update(submission).where(submission.c.at < forget, submission.c.key != submission.c.id).values(key=submission.c.id))
-        if connection.execute(insert_or(submission).values(row).on_conflict_do_nothing()).rowcount:
+        if add_new(connection, submission, row):
             return None
         where = (submission.c.agency == row["agency"]) & (submission.c.operation == row["operation"]) & (submission.c.key == row["key"])
         found = connection.execute(select(submission).where(where)).one()
@@ -86,7 +86,7 @@ class Submissions:
         """Keep a nil return; False where there is one for the period."""
         row = {"feed": offer.feed, "period": period, "item": offer.item.code, "because": self._ledger.seal_text(because)}
         row |= {"at": self._ledger.now(), "by": caller.key}
-        new = await self._ledger.state.write(lambda c: c.execute(insert_or(nil_return).values(row).on_conflict_do_nothing()).rowcount == 1)
+        new = await self._ledger.state.write(lambda c: add_new(c, nil_return, row) == 1)
         if new:
             await self._ledger.note("nil", offer.feed, item=offer.item.code, period=period, by=caller.key)
         return new

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, UniqueConstraint
 
-from hub.state import metadata
+from hub.state import BYTES, LONG, metadata
 
 _AUTO = BigInteger().with_variant(Integer, "sqlite")
 
@@ -14,17 +14,17 @@ arrival = Table(
     Column("item", String(32), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("feed", String(64), nullable=False),
-    Column("name", Text, nullable=False),  # sealed: file names may hold names of persons
+    Column("name", LONG, nullable=False),  # sealed: file names may hold names of persons
     Column("name_key", String(32), nullable=False),
     Column("landed", String(64), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("state", String(12), nullable=False),  # reading, finished, refused, refusing
     Column("generation", Integer, nullable=False, default=0),
     Column("released", Boolean, nullable=False, default=False),
-    Column("cut", Text, nullable=False, default=""),  # sealed, like the evidence: names of sheets, members and pages
-    Column("evidence", Text, nullable=False, default=""),
+    Column("cut", LONG, nullable=False, default=""),  # sealed, like the evidence: names of sheets, members and pages
+    Column("evidence", LONG, nullable=False, default=""),
     Column("code", String(8), nullable=False, default=""),
-    Column("reason", Text, nullable=False, default=""),
+    Column("reason", LONG, nullable=False, default=""),
     Column("first_seen", String(32), nullable=False),
     Index("arrival_content", "feed", "landed"),
 )
@@ -39,7 +39,7 @@ run = Table(
     Column("generation", Integer, nullable=False),
     Column("config", String(32), nullable=False),
     Column("state", String(12), nullable=False),  # running, loading, held, succeeded, failed
-    Column("reason", Text, nullable=False, default=""),
+    Column("reason", LONG, nullable=False, default=""),
     Column("opened_at", String(32), nullable=False),
     Column("closed_at", String(32)),
     UniqueConstraint("item", "arrival", "generation"),
@@ -58,12 +58,12 @@ batch = Table(
     Column("rows", Integer, nullable=False),
     Column("config", String(32), nullable=False),
     Column("reenters", String(32), nullable=False, default=""),
-    Column("ordinals", Text, nullable=False, default="[]"),  # only where it reenters another batch
+    Column("ordinals", LONG, nullable=False, default="[]"),  # only where it reenters another batch
     Column("content", String(32), nullable=False, default=""),
     Column("same_as", String(32), nullable=False, default=""),
     Column("withdraws", Boolean, nullable=False, default=False),  # closes a snapshot: its rows are gone
     Column("landed", String(64), nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", LONG, nullable=False),
     Column("start", BigInteger, nullable=False),
     Column("end", BigInteger, nullable=False),
     Column("line", BigInteger, nullable=False),
@@ -74,9 +74,9 @@ batch = Table(
     # Collect's own columns, and the load leg's: never the same one, so that repeated work changes nothing.
     Column("rejected", Integer, nullable=False, default=0),
     Column("filtered", Integer, nullable=False, default=0),
-    Column("collect_fates", LargeBinary),
-    Column("load_counts", Text, nullable=False, default="{}"),
-    Column("load_fates", LargeBinary),
+    Column("collect_fates", BYTES),
+    Column("load_counts", LONG, nullable=False, default="{}"),
+    Column("load_fates", BYTES),
     Column("late", Integer, nullable=False, default=0),  # new records that came after their deadline
     Index("batch_arrival", "item", "arrival", "generation"),
     Index("batch_feed_open", "feed", "settled_at"),
@@ -89,7 +89,7 @@ snapshot_keys = Table(
     Column("batch_id", String(32), primary_key=True),
     Column("feed", String(64), nullable=False),
     Column("arrival", Integer, nullable=False),
-    Column("ids", LargeBinary, nullable=False),  # 16 bytes a record
+    Column("ids", BYTES, nullable=False),  # 16 bytes a record
     Column("unreadable", Integer, nullable=False),
     Index("snapshot_arrival", "feed", "arrival"),
 )
@@ -99,8 +99,8 @@ snapshot = Table(
     metadata,
     Column("feed", String(64), primary_key=True),
     Column("arrival", Integer, nullable=False),  # the feed's last whole snapshot
-    Column("ids", LargeBinary, nullable=False),  # records that it, or one not long before, named: 16 bytes each, sorted
-    Column("misses", LargeBinary, nullable=False),  # zstandard: one byte a record, in how many snapshots on end it was missing
+    Column("ids", BYTES, nullable=False),  # records that it, or one not long before, named: 16 bytes each, sorted
+    Column("misses", BYTES, nullable=False),  # zstandard: one byte a record, in how many snapshots on end it was missing
     Column("missing", Integer, nullable=False),  # records with misses
     Column("at", String(32), nullable=False),
 )
@@ -113,12 +113,12 @@ quarantine = Table(
     Column("ordinal", BigInteger, nullable=False),
     Column("feed", String(64), nullable=False),
     Column("item", String(32), nullable=False),
-    Column("name", Text, nullable=False),  # sealed
+    Column("name", LONG, nullable=False),  # sealed
     Column("line", BigInteger),
     Column("code", String(8), nullable=False),
     Column("field", String(64), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("raw", LargeBinary, nullable=False),  # sealed JSON of the row as the agency wrote it
+    Column("reason", LONG, nullable=False),
+    Column("raw", BYTES, nullable=False),  # sealed JSON of the row as the agency wrote it
     Column("state", String(12), nullable=False),  # open, reentered, ignored
     Column("at", String(32), nullable=False),
     UniqueConstraint("batch_id", "ordinal"),
@@ -130,7 +130,7 @@ feed_state = Table(
     metadata,
     Column("name", String(96), primary_key=True),  # "feed:A0030.penalty", "share:A0030.penalties-to-court"
     Column("state", String(12), nullable=False),  # idle, held, stopped, paused
-    Column("reason", Text, nullable=False, default=""),
+    Column("reason", LONG, nullable=False, default=""),
     Column("since", String(32), nullable=False),
 )
 
@@ -139,7 +139,7 @@ feed_note = Table(
     metadata,
     Column("feed", String(64), primary_key=True),
     Column("key", String(400), primary_key=True),
-    Column("value", Text, nullable=False),  # sealed JSON: where a pull goes on, what is still to be put away on a server
+    Column("value", LONG, nullable=False),  # sealed JSON: where a pull goes on, what is still to be put away on a server
     Column("at", String(32), nullable=False),
 )
 
@@ -148,7 +148,7 @@ config_version = Table(
     metadata,
     Column("version", String(32), primary_key=True),
     Column("at", String(32), nullable=False),
-    Column("bundle", LargeBinary, nullable=False),
+    Column("bundle", BYTES, nullable=False),
 )
 
 event = Table(
@@ -158,7 +158,7 @@ event = Table(
     Column("at", String(32), nullable=False),
     Column("what", String(24), nullable=False),
     Column("where", String(96), nullable=False),
-    Column("detail", Text, nullable=False, default="{}"),
+    Column("detail", LONG, nullable=False, default="{}"),
 )
 
 submission = Table(
@@ -186,7 +186,7 @@ nil_return = Table(
     Column("feed", String(96), primary_key=True),
     Column("period", String(16), primary_key=True),  # 2026, 2026-10, 2026-Q4, 2026-W45, 2026-10-31
     Column("item", String(32), nullable=False),
-    Column("because", Text, nullable=False),  # sealed
+    Column("because", LONG, nullable=False),  # sealed
     Column("at", String(32), nullable=False),
     Column("by", String(12), nullable=False),  # id of the API key
 )
@@ -197,7 +197,7 @@ api_key = Table(
     Column("id", String(12), primary_key=True),
     Column("agency", String(8), nullable=False),
     Column("hash", String(32), nullable=False),  # HMAC-SHA-256 of the key under the key ring's pepper, cut to 128 bits
-    Column("signing", LargeBinary, nullable=False),  # sealed: SHA-256 and SM3 of the key, which HMAC uses in its place
+    Column("signing", BYTES, nullable=False),  # sealed: SHA-256 and SM3 of the key, which HMAC uses in its place
     Column("made_at", String(32), nullable=False),
     Column("expires_at", String(32), nullable=False),
     Column("last_used", String(32)),

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from hub.delivery_tables import delivered_record, share_cursor, withheld, withheld_tally
+from hub.upserts import add_new, put
 
 _AT_ONCE = 10_000  # bound values in one statement
 
 
 def target(connection: Connection, share: str, item: str) -> int:
     """The number under which a share's records of an item are kept; made when first asked for."""
-    connection.execute(insert(share_cursor).values(share=share, item=item).on_conflict_do_nothing())
+    add_new(connection, share_cursor, {"share": share, "item": item})
     found = connection.execute(select(share_cursor.c.id).where(share_cursor.c.share == share, share_cursor.c.item == item)).scalar_one()
     return int(found)
 
@@ -31,9 +31,7 @@ def mark(connection: Connection, place: int, record_ids: Iterable[str], sequence
     """Remember that these records may have reached the receiver with this delivery."""
     rows = [{"target": place, "record": bytes.fromhex(r), "sequence": sequence} for r in record_ids]
     if rows:
-        statement = insert(delivered_record)
-        statement = statement.on_conflict_do_update(index_elements=["target", "record"], set_={"sequence": statement.excluded.sequence})
-        connection.execute(statement, rows)
+        put(connection, delivered_record, rows, fresh=("sequence",))
 
 
 def marked(connection: Connection, share: str, item: str, record_ids: Collection[str]) -> frozenset[str]:
@@ -56,10 +54,8 @@ def settle(connection: Connection, place: int, *, left: Iterable[str], held: Map
     if gone:
         connection.execute(delete(withheld).where(withheld.c.target == place, withheld.c.record.in_(gone)))
     if now:
-        statement = insert(withheld)
-        fresh = {name: statement.excluded[name] for name in ("reason", "seq", "at")}
         rows = [{"target": place, "record": record, "reason": reason, "seq": seq, "at": at} for record, reason in now.items()]
-        connection.execute(statement.on_conflict_do_update(index_elements=["target", "record"], set_=fresh), rows)
+        put(connection, withheld, rows, fresh=("reason", "seq", "at"))
     difference = Counter(now.values())
     difference.subtract(Counter(before.values()))
     _tally(connection, place, difference)
@@ -77,6 +73,4 @@ def _reasons(connection: Connection, place: int, record_ids: list[str]) -> dict[
 def _tally(connection: Connection, place: int, difference: Mapping[str, int]) -> None:
     for reason, n in difference.items():
         if n:
-            statement = insert(withheld_tally).values(target=place, reason=reason, records=n)
-            total = withheld_tally.c.records + statement.excluded.records
-            connection.execute(statement.on_conflict_do_update(index_elements=["target", "reason"], set_={"records": total}))
+            put(connection, withheld_tally, {"target": place, "reason": reason, "records": n}, fresh=(), added=("records",))

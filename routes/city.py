@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 import zstandard
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
 
 from config.loader import Loaded, load_bundle
 from config.resolved import Feed, HubConfig, ShareConfig, When
@@ -40,6 +39,7 @@ from hub.reconcile import Proof
 from hub.standing import Standing
 from hub.state import State
 from hub.tables import config_version
+from hub.upserts import add_new
 from routes.collect import CollectSteps, Limits, QueueSink, collect_pipeline
 from routes.deliver import DeliverRoute, Surroundings
 from routes.load import LoadRoute
@@ -248,7 +248,7 @@ class City:
 
     async def _keep_config(self, version: str, bundle: Mapping[str, bytes]) -> None:
         row = {"version": version, "at": self.ledger.now(), "bundle": zstandard.compress(json.dumps({k: v.decode() for k, v in bundle.items()}).encode())}
-        await self.state.write(lambda c: c.execute(insert(config_version).values(row).on_conflict_do_nothing()))
+        await self.state.write(lambda c: add_new(c, config_version, row))
 
     async def recall_configs(self) -> None:
         """Load the older versions that open batches still need."""

@@ -196,6 +196,8 @@ class PostgresServer(_Server):
             f"port = {self.port}", f"listen_addresses = '{HOST}'", f"unix_socket_directories = '{self._home}'", "shared_buffers = 256MB", "max_wal_size = 2GB",
             "synchronous_commit = on", "fsync = on", "logging_collector = off", "log_min_messages = warning", *self._options,
         )  # fmt: skip
+        rules = ("local all all trust", f"host all postgres {HOST}/32 trust", f"host all all {HOST}/32 scram-sha-256")
+        (self._home / "data" / "pg_hba.conf").write_text("\n".join(rules) + "\n")
         with (self._home / "data" / "postgresql.conf").open("a") as settings:
             settings.write("\n".join(lines) + "\n")
 

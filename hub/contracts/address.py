@@ -76,7 +76,7 @@ class Address:
 
     @property
     def family(self) -> str:
-        """ "postgresql", "mysql" (MariaDB too), "oracle", or "" for any other dialect."""
+        """One of "postgresql", "mysql" (MariaDB too), "oracle", or "" for any other dialect."""
         word = "mysql" if self.dialect == "mariadb" else self.dialect
         return word if word in OPTIONS else ""
 
