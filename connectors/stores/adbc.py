@@ -15,7 +15,8 @@ from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.sql.dml import UpdateBase
 
-from connectors.stores.tables import dtype_of
+from connectors.stores.tables import to_add
+from connectors.stores.types import dtype_of
 from hub.contracts.errors import HubError, Misconfigured, Rejected, Unavailable
 
 _DIALECT = pysqlite.dialect()
@@ -131,11 +132,8 @@ class AdbcSession:
         with self._border():
             self._cursor.execute("SELECT name FROM pragma_table_info(?)", (str(table.name),))
             found = set(self._cursor.fetch_polars().to_series())
-        if missing := [column.name for column in table.columns if column.name not in found]:
-            raise Misconfigured(
-                f"table {table.name} of store {self._path.name} lacks the columns {', '.join(missing)}",
-                hint="the catalogue has changed since the table was made; add the columns or give the item a new version",
-            )
+        for statement in to_add(table, found, self._path.name):
+            self._run(statement)
 
     def _run(self, statement: ExecutableDDLElement) -> None:
         with self._border():

@@ -14,7 +14,8 @@ from sqlalchemy import Table, bindparam, func, insert, select, update
 
 from connectors.stores import plan as planning
 from connectors.stores import stored
-from connectors.stores.inbox import find_receipt, head_of, keep_receipt
+from connectors.stores.claiming import claim, whole
+from connectors.stores.inbox import find_receipt, keep_receipt
 from connectors.stores.known import Memory
 from connectors.stores.plan import ROW, Fates, Plan
 from connectors.stores.recognising import remember
@@ -26,11 +27,13 @@ from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
 
 Lookup = Callable[..., pl.DataFrame]
+Refusals = dict[int, tuple[str, str]]
+"""Positions of the rows that the database refused, with the field and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applying:
-    """One batch on its way into a store. `memory` is None where others may write to the same database."""
+    """One batch on its way into a store. `memory` is None where nothing is remembered between batches."""
 
     session: Session
     keys: KeyRing
@@ -41,6 +44,7 @@ class Applying:
     item: Item
     subjects: pl.DataFrame
     at: datetime
+    fence: int = 0
     careful: bool = False  # write in parts that can be undone alone
 
     def run(self) -> Receipt:
@@ -49,7 +53,7 @@ class Applying:
         Savepoints cost a copy of every page that is written, so they are used only once a row has been refused.
         """
         try:
-            return self._run()
+            return whole(self._run)
         except Rejected:
             if self.careful:
                 raise
@@ -57,17 +61,20 @@ class Applying:
 
     def _run(self) -> Receipt:
         with self.session.writing():
+            seq = claim(self.session, self.item.code, self.fence)
             if seen := find_receipt(self.session, self.batch.header.batch_id):
                 return seen
             if self.memory is not None:
                 self.memory.check(self.session.version())
+                self.memory.check_table(self.item.table, seq)
             plan = self._plan()
-            new = self._subjects(plan)
-            receipt = self._write(plan)
+            receipt = self._write(plan, seq + 1)
+            new = self._subjects(plan)  # last, because they are shared: whoever loads another item waits for them until the end of the transaction
             keep_receipt(self.session, self.batch.header, receipt, self.at)
             remember(self.session, self.batch.header, self.batch.frame[RECORD_ID], receipt)
         if self.memory is not None:
             self.memory.stored(new)
+            self.memory.committed(self.item.table, seq if receipt.seq is None else receipt.seq)
         return receipt
 
     @property
@@ -122,19 +129,19 @@ class Applying:
             rows.select(pl.col(RECORD_ID).alias("record_id"), ROW), on="record_id", how="left", maintain_order="left"
         )
 
-    def _write(self, plan: Plan) -> Receipt:
+    def _write(self, plan: Plan, seq: int) -> Receipt:
         waiting = self._wait(plan.unmatched)
         if not plan.insert.height + plan.update.height + plan.withdraw.height:
             return Receipt(self.batch.header.batch_id, plan.fates)
         added = self._stored(self._taken(plan.insert))
         changed = pl.concat([self._stored(self._taken(plan.update)), self._withdrawn(plan.withdraw)])
-        seq = head_of(self.session, self.item.code) + 1
         entry = self._encode(added, changed, plan.fates, seq)
-        refused = self._insert(added) + self._update(changed)
+        refused = self._insert(added) | self._update(changed)
         if refused:
             entry.result()
-            plan.fates[refused] = int(Fate.REJECTED)
-            kept = [rows.filter(~pl.col(ROW).is_in(refused)) for rows in (added, changed)]
+            places = list(refused)
+            plan.fates[places] = int(Fate.REJECTED)
+            kept = [rows.filter(~pl.col(ROW).is_in(places)) for rows in (added, changed)]
             entry = self._encode(kept[0], kept[1], plan.fates, seq)
         written = added.height + changed.height - len(refused)
         if written:
@@ -142,36 +149,42 @@ class Applying:
         self._resolve(plan.fates, waiting)
         return Receipt(self.batch.header.batch_id, plan.fates, self._reasons(refused), seq if written else None)
 
-    def _insert(self, rows: pl.DataFrame) -> list[int]:
+    def _insert(self, rows: pl.DataFrame) -> Refusals:
         refused = self._isolating(lambda part: self.session.run(insert(self._table), part.drop(ROW)), rows)
         if self.memory is not None and rows.height and (seen := self.memory.filter(self.item.table)):
             seen.add(rows["record_id"])
         return refused
 
-    def _update(self, rows: pl.DataFrame) -> list[int]:
+    def _update(self, rows: pl.DataFrame) -> Refusals:
         statement = update(self._table).where(self._table.c.record_id == bindparam("known"))
         return self._isolating(lambda part: self.session.run(statement, part.drop(ROW).rename({"record_id": "known"})), rows)
 
-    def _isolating(self, write: Callable[[pl.DataFrame], None], rows: pl.DataFrame) -> list[int]:
-        """Write rows; where one of them is refused, halve until it stands alone. Positions of the refused ones."""
+    def _isolating(self, write: Callable[[pl.DataFrame], None], rows: pl.DataFrame) -> Refusals:
+        """Write rows; where one of them is refused, halve until it stands alone."""
         if not rows.height:
-            return []
+            return {}
         if not self.careful:
             write(rows)
-            return []
+            return {}
         try:
             with self.session.savepoint():
                 write(rows)
-        except Rejected:
+        except Rejected as error:
             if rows.height == 1:
-                return [int(rows[0, ROW])]
+                return {int(rows[0, ROW]): self._blamed(error)}
             half = rows.height // 2
-            return self._isolating(write, rows[:half]) + self._isolating(write, rows[half:])
-        return []
+            return self._isolating(write, rows[:half]) | self._isolating(write, rows[half:])
+        return {}
 
-    def _reasons(self, refused: list[int]) -> pl.DataFrame:
-        ordinals = self.batch.frame[ORDINAL].gather(sorted(refused)).to_list()
-        rows = [(ordinal, "S001", "", "the store's own rules refuse this row") for ordinal in ordinals]
+    def _blamed(self, error: Rejected) -> tuple[str, str]:
+        """The field that the database names, and why, by the field's title."""
+        field = self.item.by_name.get(error.field)
+        return (field.name, f"{field.title}：{error.message}") if field else ("", error.message)
+
+    def _reasons(self, refused: Refusals) -> pl.DataFrame:
+        places = sorted(refused)
+        ordinals = self.batch.frame[ORDINAL].gather(places).to_list()
+        rows = [(ordinal, "S001", *refused[place]) for ordinal, place in zip(ordinals, places, strict=True)]
         return pl.DataFrame(rows, schema=REFUSED_SCHEMA, orient="row")
 
     def _encode(self, added: pl.DataFrame, changed: pl.DataFrame, fates: Fates, seq: int) -> Future[bytes]:
@@ -195,10 +208,7 @@ class Applying:
             "body": body,
         }
         self.session.run(insert(JOURNAL), pl.DataFrame([row]))
-        if seq == 1:
-            self.session.run(insert(HEAD), pl.DataFrame([{"item": self.item.code, "seq": seq}]))
-        else:
-            self.session.run(update(HEAD).where(HEAD.c.item == self.item.code).values(seq=seq))
+        self.session.run(update(HEAD).where(HEAD.c.item == self.item.code).values(seq=seq))
 
     def _wait(self, chosen: pl.DataFrame) -> bool:
         """Keep rows without a subject. True where rows of this item may be waiting from before."""

@@ -8,34 +8,21 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Column, Connection, Engine, Select, StaticPool, Table, create_engine, event, exc, insert, inspect
+from sqlalchemy import Column, Connection, Engine, Select, StaticPool, Table, and_, create_engine, event, exc, insert, inspect, select
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.sql.dml import UpdateBase
 
+from connectors.stores.refusing import decision
 from connectors.stores.table_store import TableStore, local_now
-from connectors.stores.tables import dtype_of
-from hub.contracts.errors import HubError, Misconfigured, Rejected, Unavailable
+from connectors.stores.tables import to_add
+from connectors.stores.types import dtype_of
+from hub.contracts.address import Address
+from hub.contracts.errors import Misconfigured
 from hub.contracts.keys import KeyRing
 
 _CHUNK = 500
 _SETTINGS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA mmap_size=0", "PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON")
-
-
-def _decision(error: exc.SQLAlchemyError, place: str) -> HubError:
-    """Which of the three decisions an error asks for."""
-    said = str(getattr(error, "orig", error)).lower()
-    if isinstance(error, exc.DBAPIError) and any(word in said for word in ("locked", "busy", "lock wait", "deadlock")):
-        return Unavailable(f"store {place} is locked by another program", hint="close the program that holds it; the batch is tried again")
-    if "disk is full" in said or "disk i/o error" in said or "no space" in said:
-        return Unavailable(f"store {place} cannot be written: the disk is full or failing", hint="free space on the store's disk", code="S507")
-    if "readonly" in said or "unable to open" in said or "denied" in said or "authentication" in said:
-        return Misconfigured(f"store {place} refuses the hub", hint="check that the store exists and that the hub's user may write to it")
-    if isinstance(error, (exc.IntegrityError, exc.DataError)):
-        return Rejected("the store's own rules refuse this row", code="S001", hint="compare the row with the table's constraints")
-    if isinstance(error, exc.OperationalError) and "no such" not in said:
-        return Unavailable(f"store {place} does not answer", hint="check that the database server runs and can be reached")
-    return Misconfigured(f"store {place} does not have the tables that the catalogue asks for", hint="run `run_hub.py doctor`")
 
 
 def _prepare_sqlite(engine: Engine, wait_s: float) -> None:
@@ -52,29 +39,33 @@ def _prepare_sqlite(engine: Engine, wait_s: float) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def engine_of(target: str | Address, wait_s: float = 10.0) -> Engine:
+    """An engine with one connection. A URL of SQLite is taken as it is; every other database is built from its `Address`."""
+    try:
+        if isinstance(target, Address):
+            more = {"isolation_level": "READ COMMITTED"} if target.family else {}
+            return create_engine(target.url(), connect_args=target.connect_args(), poolclass=StaticPool, hide_parameters=True, **more)
+        engine = create_engine(make_url(target), poolclass=StaticPool, hide_parameters=True, connect_args={"check_same_thread": False})
+    except (exc.ArgumentError, ImportError) as error:
+        raise Misconfigured("the store's database URL cannot be used", hint="write it as dialect://user@host/database, and install its driver") from error
+    _prepare_sqlite(engine, wait_s)
+    return engine
+
+
 class SqlAlchemySession:
     """One connection of an engine with a single one, so that SQLite has one writer."""
 
-    def __init__(self, url: str, *, wait_s: float = 10.0) -> None:
-        try:
-            parsed = make_url(url)
-            more: dict[str, Any] = {"connect_args": {"check_same_thread": False}} if parsed.get_backend_name() == "sqlite" else {}
-            self._engine = create_engine(parsed, poolclass=StaticPool, hide_parameters=True, **more)
-        except (exc.ArgumentError, ImportError) as error:
-            raise Misconfigured(
-                "the store's database URL cannot be used", hint="write it as dialect+driver://user@host/database, and install its driver"
-            ) from error
-        self._place = parsed.render_as_string(hide_password=True).rsplit("/", 1)[-1]
+    def __init__(self, target: str | Address, *, wait_s: float = 10.0) -> None:
+        self._engine = engine_of(target, wait_s)
+        self._place = target.place if isinstance(target, Address) else target.rsplit("/", 1)[-1]
         self._connection: Connection | None = None
-        if self._engine.dialect.name == "sqlite":
-            _prepare_sqlite(self._engine, wait_s)
 
     @contextmanager
     def _border(self) -> Iterator[None]:
         try:
             yield
         except exc.SQLAlchemyError as error:
-            raise _decision(error, self._place) from error
+            raise decision(error, self._place) from error
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -92,11 +83,8 @@ class SqlAlchemySession:
             for table in tables:
                 table.create(connection, checkfirst=True)
                 found = {column["name"] for column in inspect(connection).get_columns(table.name)}
-                if missing := [column.name for column in table.columns if column.name not in found]:
-                    raise Misconfigured(
-                        f"table {table.name} of store {self._place} lacks the columns {', '.join(missing)}",
-                        hint="the catalogue has changed since the table was made; add the columns or give the item a new version",
-                    )
+                for statement in to_add(table, found, self._place):
+                    connection.execute(statement)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -124,10 +112,21 @@ class SqlAlchemySession:
 
     def add_new(self, table: Table, rows: pl.DataFrame) -> None:
         """See `Session`."""
-        if self._engine.dialect.name == "postgresql":
-            self.run(insert_postgresql(table).on_conflict_do_nothing(), rows)
-        else:
-            self.run(insert(table).prefix_with("OR IGNORE", dialect="sqlite").prefix_with("IGNORE", dialect="mysql"), rows)
+        match self._engine.dialect.name:
+            case "postgresql":
+                self.run(insert_postgresql(table).on_conflict_do_nothing(), rows)
+            case "sqlite" | "mysql":
+                self.run(insert(table).prefix_with("OR IGNORE", dialect="sqlite").prefix_with("IGNORE", dialect="mysql"), rows)
+            case _:
+                self._add_missing(table, rows)
+
+    def _add_missing(self, table: Table, rows: pl.DataFrame) -> None:
+        """For dialects without a word for it: ask for each row, then insert it. A row that comes in between is the database's conflict."""
+        with self._connected() as connection:
+            for row in rows.to_dicts():
+                same = and_(*(column == row[column.name] for column in table.primary_key))
+                if connection.execute(select(*table.primary_key).where(same)).first() is None:
+                    connection.execute(insert(table), row)
 
     def fetch(self, statement: Select[Any]) -> pl.DataFrame:
         """See `Session`."""
@@ -156,5 +155,5 @@ class GenericStore(TableStore):
     A SQLite file must not be open here and in a `SqliteStore` of the same process: their libraries do not see each other's locks.
     """
 
-    def __init__(self, url: str, keys: KeyRing, *, wait_s: float = 10.0, clock: Callable[[], datetime] = local_now) -> None:
-        super().__init__(lambda _readonly: SqlAlchemySession(url, wait_s=wait_s), keys, beside=False, clock=clock)
+    def __init__(self, target: str | Address, keys: KeyRing, *, wait_s: float = 10.0, clock: Callable[[], datetime] = local_now) -> None:
+        super().__init__(lambda _readonly: SqlAlchemySession(target, wait_s=wait_s), keys, beside=False, clock=clock)

@@ -1,4 +1,4 @@
-"""What a store's only writer remembers about its own file, within bounds, so that it need not ask."""
+"""What a writer of a store remembers, within bounds, so that it need not ask."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class KeyFilter:
 class Memory:
     """Filters of the tables that were empty when first met, and subjects that are stored for certain.
 
-    `version` is the file's, as the writing connection sees it: where somebody else wrote, everything is forgotten.
+    `version` is a file's, as the writing connection sees it: where somebody else wrote, everything is forgotten. A server has none; there a table's filter
+    counts while the item's journal stands where this writer left it. Subjects are never deleted, so those that are stored stay so.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class Memory:
 
     def _forget(self) -> None:
         self._filters: OrderedDict[str, KeyFilter] = OrderedDict()
-        self._met: set[str] = set()
+        self._met: dict[str, int | None] = {}
         self._subjects = pl.Series("key", [], dtype=pl.UInt64)
 
     def check(self, version: int | None) -> None:
@@ -60,13 +61,24 @@ class Memory:
             self._forget()
             self._version = version
 
+    def check_table(self, table: str, seq: int) -> None:
+        """Forget a table that somebody else has written to: its item's journal is further than we left it."""
+        if self._met.get(table, seq) != seq:
+            self._met.pop(table, None)
+            self._filters.pop(table, None)
+
+    def committed(self, table: str, seq: int) -> None:
+        """Remember where the journal of a table's item stands after a transaction of ours."""
+        if table in self._met:
+            self._met[table] = seq
+
     def met(self, table: str) -> bool:
         """True where the table was asked about before."""
         return table in self._met
 
     def meet(self, table: str, *, empty: bool) -> None:
         """Start a filter for an empty table; the filter used longest ago gives way."""
-        self._met.add(table)
+        self._met[table] = None
         if empty:
             self._filters[table] = KeyFilter()
             if len(self._filters) > _TABLES:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import delete, insert, select
 
+from connectors.stores.claiming import claim
 from connectors.stores.inbox import find_receipt, head_of, keep_receipt
 from connectors.stores.session import Session
 from connectors.stores.stored import JOURNAL_OP, journal_rows
@@ -61,16 +62,16 @@ class Recogniser:
         self._keys = keys
         self._changed: dict[tuple[str, int], Keys] = {}
 
-    def settle(self, session: Session, header: Header, item: Item, clock: Callable[[], datetime]) -> Receipt | None:
+    def settle(self, session: Session, header: Header, item: Item, clock: Callable[[], datetime], fence: int = 0) -> Receipt | None:
         """The receipt, all unchanged; None where the rows must be seen. One transaction."""
         with session.writing():
+            head = claim(session, item.code, fence)
             if seen := find_receipt(session, header.batch_id):
                 return seen
             known = session.fetch(select(CONTENT.c.root, CONTENT.c.checked).where(CONTENT.c.batch_id == header.same_as))
             if known.is_empty():
                 return None
             root, checked = known.row(0)
-            head = head_of(session, item.code)
             if head > checked and self._touched(session, item.code, root, checked, head):
                 return None
             receipt = Receipt(header.batch_id, np.full(header.rows, Fate.UNCHANGED, np.uint8))

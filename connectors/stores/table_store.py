@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, func, select, table
 
 from connectors.stores import stored
 from connectors.stores.applying import Applying
+from connectors.stores.claiming import whole
 from connectors.stores.inbox import counts_of, find_receipt, head_of
 from connectors.stores.known import Memory
 from connectors.stores.recognising import Recogniser
@@ -88,18 +89,18 @@ class TableStore:
         tables = [item_table(item) for item in items]
         await self._write_worker.do(lambda: self._writing().create(tables))
 
-    async def apply(self, batch: Batch, item: Item, subjects: pl.DataFrame) -> Receipt:
+    async def apply(self, batch: Batch, item: Item, subjects: pl.DataFrame, *, fence: int = 0) -> Receipt:
         """Apply one batch, or answer with the receipt of the first time. See `Store`."""
-        return await self._write_worker.do(lambda: self._apply(batch, item, subjects))
+        return await self._write_worker.do(lambda: self._apply(batch, item, subjects, fence))
 
-    def _apply(self, batch: Batch, item: Item, subjects: pl.DataFrame) -> Receipt:
+    def _apply(self, batch: Batch, item: Item, subjects: pl.DataFrame, fence: int) -> Receipt:
         session = self._writing()
         states = getattr(session, "lookup_near", session.lookup)
-        return Applying(session, self._keys, self._memory, states, self._encoder, batch, item, subjects, self._clock()).run()
+        return Applying(session, self._keys, self._memory, states, self._encoder, batch, item, subjects, self._clock(), fence).run()
 
-    async def recognise(self, header: Header, item: Item) -> Receipt | None:
+    async def recognise(self, header: Header, item: Item, *, fence: int = 0) -> Receipt | None:
         """Settle a batch that is the same as an earlier one without its rows. See `Store`."""
-        return await self._write_worker.do(lambda: self._recogniser.settle(self._writing(), header, item, self._clock))
+        return await self._write_worker.do(lambda: whole(lambda: self._recogniser.settle(self._writing(), header, item, self._clock, fence)))
 
     async def receipt(self, batch_id: str) -> Receipt | None:
         """The receipt of a batch that was applied, None for one that the inbox does not know."""

@@ -29,7 +29,14 @@ class Unavailable(HubError):
 
 
 class Rejected(HubError):
-    """This can never be accepted as it is. Set it aside and go on."""
+    """This can never be accepted as it is. Set it aside and go on.
+
+    `field` is the identifier of the field that is to blame, "" where none or more than one is.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", field: str = "") -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.field = field
 
 
 class Misconfigured(HubError):

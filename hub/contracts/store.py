@@ -47,14 +47,16 @@ class Store(Protocol):
     async def prepare(self, items: Sequence[Item]) -> None:
         """Create what is missing: item tables from the catalogue, and the hub's own tables."""
 
-    async def apply(self, batch: Batch, item: Item, subjects: pl.DataFrame) -> Receipt:
+    async def apply(self, batch: Batch, item: Item, subjects: pl.DataFrame, *, fence: int = 0) -> Receipt:
         """Apply one batch, or answer with the receipt of the first time.
+
+        `fence` rises with each loader that takes the item over. A lower one than the store has seen is `Unavailable` ("fenced") and changes nothing.
 
         The frame has ORDINAL, OP, RECORD_ID, ROW_HASH, SUBJECT_ID (null = unmatched), SOURCE_TIME, STATUS and the item's columns, typed and plain.
         Fields of role ID number are sealed by the store, and only for the rows that it writes.
         """
 
-    async def recognise(self, header: Header, item: Item) -> Receipt | None:
+    async def recognise(self, header: Header, item: Item, *, fence: int = 0) -> Receipt | None:
         """Settle a batch that is `same_as` an earlier one without its rows: all unchanged, or None where the rows must be seen.
 
         Rows must be seen when the store no longer knows the earlier batch, or when any of its records was changed or withdrawn since.
