@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel
@@ -14,6 +14,8 @@ from config.problems import nearest
 from config.resolved import Agency, Feed, FeedTest, Limits, ShareConfig, When
 from config.syntax import Document, Node
 from config.validation import check
+from hub.contracts.denied import HINT, RULE, denied_among
+from hub.contracts.headings import normalise_heading
 from hub.contracts.item import Item, Kind, Level
 from hub.contracts.share import Basis, Share
 from transforms.checks import CheckRule
@@ -98,6 +100,13 @@ class AgencyReader:
         if item is None or source is None:
             return None
         kind, config, read = source
+        known = frozenset(normalise_heading(heading) for f in item.fields for heading in (f.name, f.title, *f.aliases))
+        self._report_denied(node.at("read"), f"{path}.read.columns", getattr(read, "columns", ()), known)
+        if part.snapshot and getattr(read, "partial", False):
+            hint = "leave out since and done where everything is read each time, or leave out snapshot"
+            self.document.report(
+                node.at("snapshot"), f"{path}.snapshot", "bad-value", "snapshot withdraws what an arrival lacks, and this feed reads parts", hint
+            )
         if self.world.kinds.sources[kind].pulls and not (part.when and (part.when.cron or part.when.every)):
             message = f"a feed that pulls ({kind}) has to be told when"
             self.document.report(node.at("when"), f"{path}.when", "missing-key", message, 'add when: {cron: "0 2 * * *"}, or when: {every: 1h}')
@@ -108,6 +117,11 @@ class AgencyReader:
         priority = item.priority.get(f"{self.code}.{name}", part.priority)
         snapshot = part.snapshot.after if part.snapshot else 0
         return Feed(f"{self.code}.{name}", self.code, item, kind, config, read, when, rules, checks, only, limits, priority, snapshot)
+
+    def _report_denied(self, node: Node, path: str, headings: Iterable[str], known: frozenset[str]) -> None:
+        """No feed may read what must not be collected."""
+        for heading in denied_among(headings, known):
+            self.document.report(node, path, "denied-field", f"{heading} may not be collected ({RULE})", HINT)
 
     def _when(self, node: Node, path: str, item: Item, part: WhenPart) -> When:
         due = part.due
@@ -161,6 +175,8 @@ class AgencyReader:
                 hint = nearest(name, item.by_name, noun="fields")
                 self.document.report(node.at("map").keys[name], f"{path}.map.{name}", "unknown-field", f"{item.code} has no field {name}", hint)
             compiled = reader.rule(place, field, f"{path}.map.{name}")
+            if compiled is not None:
+                self._report_denied(place, f"{path}.map.{name}", compiled.columns, frozenset(map(normalise_heading, compiled.columns)))
             if field is not None and compiled is not None:
                 rules[name] = compiled
         lines = node.at("check").items if part.check else []

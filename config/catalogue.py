@@ -10,6 +10,7 @@ from config.problems import nearest
 from config.syntax import Document
 from config.validation import check
 from config.values import natural_key
+from hub.contracts.denied import HINT, RULE, denied_among
 from hub.contracts.headings import normalise_heading
 from hub.contracts.item import HUB_COLUMNS, Field, Identifier, Item, Kind, Level
 
@@ -37,7 +38,9 @@ def read_common(document: Document | None, codes: Codes) -> tuple[Field, ...]:
     """The fields that every item may carry besides its own."""
     if document is None or document.root is None or (part := check(document, document.root, CommonFile, "")) is None:
         return ()
-    return tuple(_field(document, number, field, codes) for number, field in enumerate(part.fields))
+    fields = tuple(_field(document, number, field, codes) for number, field in enumerate(part.fields))
+    _report_denied(document, fields)
+    return fields
 
 
 def read_items(documents: Sequence[Document], common: tuple[Field, ...], codes: Codes) -> tuple[dict[str, Item], frozenset[str]]:
@@ -61,6 +64,7 @@ def read_items(documents: Sequence[Document], common: tuple[Field, ...], codes: 
 def _item(document: Document, part: ItemFile, common: tuple[Field, ...], codes: Codes) -> Item:
     fields = tuple(_field(document, number, field, codes) for number, field in enumerate(part.fields))
     _report_clashes(document, fields)
+    _report_denied(document, fields)
     _report_conditions(document, part, fields)
     own = {field.name for field in fields}
     return Item(
@@ -147,6 +151,16 @@ def _report_clashes(document: Document, fields: tuple[Field, ...]) -> None:
                 document.report(place, path, "duplicate-name", f"{heading} means {meant[key]} already", "a heading can mean one field only")
         if field.name in [other.name for other in fields[:number]]:
             document.report(place.at("name"), f"{path}.name", "duplicate-name", f"the field {field.name} is there twice", "keep one of the two")
+
+
+def _report_denied(document: Document, fields: tuple[Field, ...]) -> None:
+    """No item may have a field that must not be collected, whatever it is called."""
+    assert document.root is not None
+    for number, field in enumerate(fields):
+        claimed = frozenset(map(normalise_heading, field.aliases))
+        for heading in denied_among((field.name, field.title, *field.aliases), claimed)[:1]:
+            place = document.root.at("fields", number)
+            document.report(place, f"fields.{number}", "denied-field", f"{heading} may not be collected ({RULE})", HINT)
 
 
 def _report_conditions(document: Document, part: ItemFile, fields: tuple[Field, ...]) -> None:

@@ -144,6 +144,11 @@ class DatabaseRead(EndpointConfig):
     id: Identifier | None = Field(default=None, description="Column that tells rows apart, where the database knows no primary key; needed for done.")
     at_most: int = Field(default=20_000_000, ge=1, description="A table of more rows is refused: somebody may have named the wrong one.")
 
+    @property
+    def partial(self) -> bool:
+        """Whether an arrival holds a part of the rows only."""
+        return self.since is not None or self.done is not None
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.table is None) == (self.query is None):

@@ -132,7 +132,7 @@ def _block(window: Window, kept: _Kept, cut: Cut, first: int) -> Block:
     frame = frame.with_columns(pl.Series(ORDINAL, ordinals[good], dtype=pl.Int64), lines)
     frame = frame.select(ORDINAL, LINE, pl.exclude(ORDINAL, LINE))
     filtered = pl.Series(ORDINAL, ordinals[kept.filtered], dtype=pl.Int64)
-    headings = _headings(frame, cut) if not cut.placed else filtered.clear()
+    headings = _headings(frame, cut) if cut.form == "csv" else filtered.clear()
     if headings.len():
         filtered = filtered.append(headings).sort()
         frame = frame.filter(~pl.col(ORDINAL).is_in(headings.implode()))

@@ -1,7 +1,7 @@
 """What all pulls have in common: rows are landed as they come, numbered with the place where the next pull goes on, and only then offered.
 
-A pull is one arrival: JSON Lines of the rows as they were found, in landing before anything else happens. Until it is whole nothing of it counts; from
-then on a crash, a page that changes or a system that goes away takes nothing back.
+A pull is one arrival: JSON Lines (or, from databases, delimited text) of the rows as they were found, in landing before anything else happens. Until it is
+whole nothing of it counts; from then on a crash, a page that changes or a system that goes away takes nothing back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from connectors.formats.csv import ROWS
 from connectors.formats.forms import Expected, FileFormat, Forms
 from connectors.formats.json import JsonFormat
-from connectors.formats.reading import ArrivalReader
+from connectors.formats.reading import ArrivalReader, Examine
 from connectors.formats.worker import Worker
 from hub.contracts.batch import Batch, Header
 from hub.contracts.errors import Rejected
@@ -55,6 +55,14 @@ class Harvest:
             self._held.append(piece)
             self._size += len(piece)
             self.rows += 1
+        if self._size >= _PIECE:
+            await self._flush()
+
+    async def add_text(self, text: bytes, rows: int) -> None:
+        """Take some text of a document that is delimited text, with the rows in it; its heading first, which holds none."""
+        self._held.append(text)
+        self._size += len(text)
+        self.rows += rows
         if self._size >= _PIECE:
             await self._flush()
 
@@ -112,7 +120,10 @@ class Puller(Protocol):
 
 
 class PullSource:
-    """The `Source` of one feed that pulls. A schedule wakes it; between two times there is nothing to wait for."""
+    """The `Source` of one feed that pulls. A schedule wakes it; between two times there is nothing to wait for.
+
+    `examine` is given by pullers that add text instead of rows, and says how it is cut.
+    """
 
     def __init__(
         self,
@@ -124,6 +135,7 @@ class PullSource:
         intake: Intake,
         batch_rows: int = ROWS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        examine: Examine | None = None,
     ) -> None:
         self.feed = feed
         self.item = item
@@ -132,7 +144,8 @@ class PullSource:
         self._now = now
         self._worker = Worker(f"pull-{feed}")
         forms = Forms(FileFormat.model_validate({"json": JsonFormat()}), Expected(item, feed.partition(".")[0], known))
-        self._reader = ArrivalReader(forms, intake, self._worker, batch_rows)
+        self._ending = "jsonl" if examine is None else "txt"
+        self._reader = ArrivalReader(forms, intake, self._worker, batch_rows, examine)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """First what was landed before, then what is new, part by part."""
@@ -156,7 +169,7 @@ class PullSource:
         try:
             pulled = await self._puller.pull(after, harvest)
             if harvest.rows:
-                await harvest.land(f"{self.feed} {self._now():%Y-%m-%dT%H:%M:%S.%fZ}.jsonl", pulled)
+                await harvest.land(f"{self.feed} {self._now():%Y-%m-%dT%H:%M:%S.%fZ}.{self._ending}", pulled)
             else:
                 await self._intake.remember("heard", value=True)  # it was asked and had nothing new
                 if pulled.cursor is not None:

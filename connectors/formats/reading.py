@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -13,20 +13,29 @@ from connectors.formats.cut import cut_of_plain
 from connectors.formats.forms import Forms
 from connectors.formats.plain import Document, Former, Plain, heading_line, widened
 from connectors.formats.worker import Worker
-from hub.contracts.batch import Batch, Header
+from hub.contracts.batch import LINE, ORDINAL, Batch, Header
+from hub.contracts.denied import denied_among
 from hub.contracts.errors import Rejected
 from hub.contracts.source import Arrival, Intake, Landed
 
+Examine = Callable[[BinaryIO, int], Cut]
+"""Finds how a document is cut, from its stream and size; blocking."""
+
 
 class ArrivalReader:
-    """Reads arrivals of one feed from landing. `batch_rows` bounds the lines of a batch. Raises `Rejected` (F-codes) for a whole arrival."""
+    """Reads arrivals of one feed from landing. `batch_rows` bounds the lines of a batch. Raises `Rejected` (F-codes) for a whole arrival.
 
-    def __init__(self, forms: Forms, intake: Intake, worker: Worker, batch_rows: int) -> None:
+    `examine` is given where all documents of the feed are delimited text whose cut need not be guessed. Columns that may not be collected are left out here,
+    whatever source it is: no step sees them, and no row that is set aside holds them.
+    """
+
+    def __init__(self, forms: Forms, intake: Intake, worker: Worker, batch_rows: int, examine: Examine | None = None) -> None:
         self._forms = forms
         self._reader = forms.csv
         self._intake = intake
         self._worker = worker
         self._rows = batch_rows
+        self._look = examine
         self._cuts: dict[str, Cut] = {}  # of the arrival being read
 
     async def open(self, arrival: Arrival, rows: int | None = None) -> Arrival:
@@ -37,6 +46,8 @@ class ArrivalReader:
             return arrival
         if rows is not None and (found := await self._worker.do(self._count, cut.plain or arrival.landed, cut)) != rows:
             raise Rejected(f"the manifest announces {rows} rows, the file has {found}", hint="ask the agency to send file and manifest again", code="F009")
+        if banned := denied_among(cut.names, self._forms.known):
+            cut = replace(cut, found=cut.found | {"denied": list(banned)})
         return await self._intake.keep_cut(arrival, cut.to_wire())
 
     async def batches(self, arrival: Arrival) -> AsyncGenerator[Batch, None]:
@@ -79,10 +90,13 @@ class ArrivalReader:
         place = {"first": block.first, "rows": block.rows, "start": block.start, "end": block.end, "line": block.line}
         landed = str(arrival.cut.get("plain") or arrival.landed)
         header = self._intake.header(replace(arrival, landed=landed), **place, raw=block.raw, seen=block.seen)
-        return Batch(header, block.frame, block.refused, block.filtered)
+        banned = denied_among((name for name in block.frame.columns if name not in (ORDINAL, LINE)), self._forms.known)
+        return Batch(header, block.frame.drop(banned) if banned else block.frame, block.refused, block.filtered)
 
     def _examine(self, arrival: Arrival) -> Cut:
         with self._intake.open(arrival.landed) as stream:
+            if self._look is not None:
+                return self._look(stream, arrival.size)
             document = Document(stream, arrival.size, arrival.name)
             former = self._forms.former(document)
             stream.seek(0)

@@ -67,6 +67,7 @@ LINT_CODES: Final[Meanings] = {
     "not-allowed": ("an anchor, alias, tag or second document", "不允许锚点、别名、标签或多文档"),
     "too-deep": ("more than four levels", "超过四层"),
     "duplicate-key": ("the same key twice", "键重复"),
+    "denied-field": ("a field, map or list of columns names what may not be collected of persons (R131)", "禁止采集字段"),
     "duplicate-name": ("two files, fields or headings claim the same name, or two feeds the submissions of one item", "名称重复"),
     "unknown-file": ("a file that is none of a configuration's", "不认识的文件"),
     "missing-file": ("a file that is named is not there", "缺少文件"),
