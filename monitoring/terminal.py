@@ -233,6 +233,36 @@ def _keys(answer: Any) -> None:
     _table("密钥 keys", ("id", "agency", "state", "ends", "last used", "because"), rows, "no key was made yet: see `run_hub.py key add`", names=1)
 
 
+def _schema(answer: Mapping[str, Any]) -> None:
+    """Steps in words with their statements, what is refused and why, and what stays."""
+    for database in answer["databases"]:
+        _CONSOLE.print(Text(f"{database['name']}  ({database['place']})", style="bold"))
+        for step in database["steps"]:
+            _CONSOLE.print(Text(f"  {step['table']}: {step['words']}"))
+            for statement in step["sql"]:
+                _CONSOLE.print(Text("    " + " ".join(statement.split()) + ";", style="dim"))
+        for refused in database["refused"]:
+            where = f"{refused['table']}.{refused['column']}" if refused["column"] else refused["table"]
+            _CONSOLE.print(Text(f"  ! refused: {where}: {refused['reason']}", style="red"))
+            _CONSOLE.print(Text(f"    way out: {refused['hint']}"))
+        for line in database["kept"]:
+            _CONSOLE.print(Text(f"  {line}", style="dim"))
+        if not database["steps"] and not database["refused"]:
+            _CONSOLE.print(Text("  nothing to do", style="green"))
+    if answer["plan"]:
+        _CONSOLE.print(Text(f"do exactly this: run_hub.py store apply --plan {answer['plan']}"))
+
+
+def _applied(answer: Mapping[str, Any]) -> None:
+    for database in answer["applied"]:
+        for step in database["steps"]:
+            _CONSOLE.print(Text(f"✓ {database['name']}  {step['table']}: {step['words']}", style="green"))
+    if not answer["applied"]:
+        _CONSOLE.print(Text("nothing to do"))
+    if any(database["steps"] or database["refused"] for database in answer["databases"]):
+        _schema(answer)
+
+
 _VIEWS: dict[str, Callable[[Any], None]] = {
     "status": status,
     "check": check,
@@ -245,4 +275,6 @@ _VIEWS: dict[str, Callable[[Any], None]] = {
     "doctor": _doctor,
     "test": _tests,
     "preview": _preview,
+    "store_plan": _schema,
+    "store_apply": _applied,
 }
