@@ -69,7 +69,8 @@ def quoted(name: str) -> str:
 
 def place_of(relation: Relation) -> str:
     """What stands after FROM: a table, a view, or the reviewed query in brackets; `r` is its name in every statement."""
-    return f"({relation.sql}) r" if relation.sql else f"{_named(relation)} r"
+    end = "\n" if "--" in relation.sql else ""  # a comment would swallow the bracket
+    return f"({relation.sql}{end}) r" if relation.sql else f"{_named(relation)} r"
 
 
 def column_of(relation: Relation, name: str) -> Column:
@@ -119,6 +120,13 @@ def summing(ask: Ask, of: int, version: int) -> Statement:
     sums = ", ".join(f"TO_CHAR(SUM({part}), 'TM9', '{POINT}') AS S{i}" for i, part in enumerate(parts, 1))
     inner = f"SELECT {bucket}, {', '.join(digests)} FROM {place_of(ask.relation)}{where.sql}"
     return Statement(f"SELECT TO_CHAR(B) AS C1, TO_CHAR(COUNT(*)) AS C2, {sums} FROM ({inner}) GROUP BY B", where.binds)
+
+
+def hashing(ask: Ask, of: int) -> Statement:
+    """Every row's bucket B and its texts C1, C2, …, for relations with columns that the server's hash functions do not take."""
+    where, columns = conditions(ask), [column_of(ask.relation, name) for name in ask.columns]
+    chosen = [f"TO_CHAR({bucket_of(ask.relation, of)}) AS B"] + [f"{written(c, _at(c))} AS C{i}" for i, c in enumerate(columns, 1)]
+    return Statement(f"SELECT {', '.join(chosen)} FROM {place_of(ask.relation)}{where.sql}", where.binds)
 
 
 def marking(relation: Relation, column: str, key: str, *, empty: bool) -> str:
