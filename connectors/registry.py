@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from connectors.databases.settings import DatabaseRead, MysqlConfig, OracleConfig, PostgresConfig, SqlConfig
 from connectors.folder import FolderConfig, FolderOutlet, FolderOutletConfig, FolderRead, FolderSource
 from connectors.gateway.settings import GatewayConfig, GatewayRead
 from connectors.gateway.source import GatewaySource
@@ -72,6 +73,34 @@ def _web(config: WebConfig, read: WebRead, **hub: Any) -> Source:
     return web_source(config, read, **hub)
 
 
+def _mysql(config: MysqlConfig, read: DatabaseRead, **hub: Any) -> Source:
+    from connectors.databases.mysql import MysqlDatabase
+    from connectors.databases.source import database_source
+
+    return database_source(lambda: MysqlDatabase(config), config, read, **hub)
+
+
+def _oracle(config: OracleConfig, read: DatabaseRead, **hub: Any) -> Source:
+    from connectors.databases.oracle import OracleDatabase
+    from connectors.databases.source import database_source
+
+    return database_source(lambda: OracleDatabase(config), config, read, **hub)
+
+
+def _postgres(config: PostgresConfig, read: DatabaseRead, **hub: Any) -> Source:
+    from connectors.databases.postgres import PostgresDatabase
+    from connectors.databases.source import database_source
+
+    return database_source(lambda: PostgresDatabase(config), config, read, **hub)
+
+
+def _sql(config: SqlConfig, read: DatabaseRead, **hub: Any) -> Source:
+    from connectors.databases.generic import SqlDatabase
+    from connectors.databases.source import database_source
+
+    return database_source(lambda: SqlDatabase(config), config, read, **hub)
+
+
 def _revealed(secret: Any) -> str:
     return secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret)
 
@@ -79,9 +108,13 @@ def _revealed(secret: Any) -> str:
 _SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(FolderConfig, FolderRead, FolderSource),
     "gateway": SourceKind(GatewayConfig, GatewayRead, GatewaySource, replies=True),
+    "mysql": SourceKind(MysqlConfig, DatabaseRead, _mysql, pulls=True),
+    "oracle": SourceKind(OracleConfig, DatabaseRead, _oracle, pulls=True),
+    "postgres": SourceKind(PostgresConfig, DatabaseRead, _postgres, pulls=True),
     "rest": SourceKind(RestConfig, RestRead, _rest, pulls=True, pages=_rest_pages),
     "sftp": SourceKind(SftpConfig, SftpRead, _sftp),
     "soap": SourceKind(SoapConfig, SoapRead, _soap, pulls=True),
+    "sql": SourceKind(SqlConfig, DatabaseRead, _sql, pulls=True),
     "web": SourceKind(WebConfig, WebRead, _web, pulls=True),
 }
 
