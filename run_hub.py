@@ -31,6 +31,7 @@ from routes.commands.asking import (
 )
 from routes.commands.deciding import feed_app, quarantine_app, queue_app, share_app
 from routes.commands.keys import key_app
+from routes.commands.storing import store_app
 
 app = typer.Typer(
     name="run_hub.py",
@@ -48,6 +49,7 @@ app.add_typer(feed_app, name="feed")
 app.add_typer(share_app, name="share")
 app.add_typer(queue_app, name="queue")
 app.add_typer(key_app, name="key")
+app.add_typer(store_app, name="store")
 
 
 # Running -------------------------------------------------------------------------------------------------------------------------------
@@ -60,14 +62,19 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Read each feed once, deliver what is due, and end.")] = False,
     batch_rows: Annotated[int | None, typer.Option(help="Most rows in one batch; 32,000 by default.", min=100, max=50_000)] = None,
     listen: Annotated[str, typer.Option(help="Address of the console; the configuration's by default.")] = "",
+    roles: Annotated[str, typer.Option(help="What this process does, of collect,load,share,deliver,gateway,console; everything by default.")] = "",
+    node: Annotated[str, typer.Option(help="Its name among the processes that share a hub; the machine's by default.")] = "",
 ) -> None:
     """Keep the hub running, or let it work once (exit 1 when something is held or stopped)."""
     loaded = loaded_or_exit(config)
 
     async def work() -> bool:
+        from routes.places import node_of, roles_of
         from routes.service import serve
 
-        return await serve(loaded, home, config=config, once=once, batch_rows=batch_rows, listen=listen)
+        assert loaded.hub is not None, "a configuration without errors"
+        duties, name = roles_of(roles, loaded.hub, node), node_of(node)
+        return await serve(loaded, home, config=config, once=once, batch_rows=batch_rows, listen=listen, roles=duties, node=name)
 
     if not run_async(work):
         raise typer.Exit(FINDINGS)

@@ -50,6 +50,11 @@ def unguarded(connection: Connection, name: str) -> None:
     """Nobody else is there: one process has the state to itself."""
 
 
+def rising(before: int, now: float) -> int:
+    """The next number that fences off all before it; led by the clock, so that a state restored from a backup is not fenced off by what came after it."""
+    return max(before + 1, int(now * 1000))
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What a beat came to: names held, each with its token, and those that others are to have: stop them, then `release`."""
@@ -77,6 +82,7 @@ class Leases:
             row = {"name": self.name, "roles": ",".join(sorted(self.roles)), "address": self._address, "started": now, "seen": now}
             put(connection, node, row, fresh=("roles", "address", "started", "seen"))
 
+        self.held.clear()
         await self._state.write(work, about="leases")
 
     async def beat(self, wanted: Mapping[str, Collection[str]]) -> Turn:
@@ -119,9 +125,10 @@ class Leases:
     def _take(self, connection: Connection, name: str, row: Any, now: float) -> int:
         until = now + TTL_S
         if row is None:
-            connection.execute(insert(lease).values(name=name, node=self.name, token=1, until=until))
-            return 1
-        token = row.token if row.node == self.name and row.token == self.held.get(name) and row.until > 0 else row.token + 1
+            connection.execute(insert(lease).values(name=name, node=self.name, token=rising(0, now), until=until))
+            return rising(0, now)
+        mine = row.node == self.name and row.token == self.held.get(name) and row.until > 0
+        token = row.token if mine else rising(row.token, now)
         connection.execute(update(lease).where(lease.c.name == name).values(node=self.name, token=token, until=until))
         return int(token)
 

@@ -11,11 +11,24 @@ from typing import Self
 from hub.contracts.errors import Misconfigured
 
 
-class HomeLock:
-    """An advisory lock on `HOME/hub.lock`, freed by the kernel when its holder dies."""
+def door_of(home: Path, node: str = "") -> Path:
+    """The socket of a hub in this home; nodes that share one have each their own."""
+    return home / "nodes" / f"{node}.sock" if node else home / "hub.sock"
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / "hub.lock"
+
+def open_doors(home: Path) -> list[Path]:
+    """Sockets of the hubs that live in this home."""
+    nodes = sorted(path.stem for path in (home / "nodes").glob("*.lock"))
+    return [door_of(home, node) for node in ("", *nodes) if HomeLock(home, node).taken()]
+
+
+class HomeLock:
+    """An advisory lock on `HOME/hub.lock`, or `HOME/nodes/NODE.lock` of one of several nodes; freed by the kernel when its holder dies."""
+
+    def __init__(self, home: Path, node: str = "") -> None:
+        self._home = home
+        self._node = node
+        self._path = door_of(home, node).with_suffix(".lock")
         self._descriptor = -1
 
     def taken(self) -> bool:
@@ -38,8 +51,9 @@ class HomeLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._descriptor)
-            hint = "stop that hub first, or name another home with --home"
-            raise Misconfigured(f"a hub is already running in {self._path.parent}", hint=hint) from error
+            hint = "stop that hub first, or name another home with --home" + (", or another node with --node" if self._node else "")
+            name = f" as node {self._node}" if self._node else ""
+            raise Misconfigured(f"a hub is already running in {self._home}{name}", hint=hint) from error
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, str(os.getpid()).encode())
         return self

@@ -39,6 +39,12 @@ class Schedule:
         self._scheduler.add_job(waker.set, trigger, id=name, **options)
         return waker
 
+    def missed(self, name: str, since: datetime, now: datetime) -> bool:
+        """Whether a time of the feed lies after `since` and not after `now`: nobody was there to hear it."""
+        job = self._scheduler.get_job(name)
+        due = job.trigger.get_next_fire_time(since, since) if job is not None else None
+        return due is not None and bool(since < due <= now)
+
     def remove(self, name: str) -> None:
         """Forget a feed's times."""
         self._events.pop(name, None)

@@ -34,8 +34,15 @@ class Standing:
     async def open(self) -> None:
         """Read what was kept. A route that stopped is tried again after a restart: its cause may be gone."""
         await self._ledger.state.write(lambda c: c.execute(delete(feed_state).where(feed_state.c.state == "stopped")))
+        await self.refresh()
+
+    async def refresh(self) -> set[str]:
+        """Read what other nodes wrote down; names that stand otherwise now."""
         rows = await self._ledger.state.read(lambda c: c.execute(select(feed_state)).all())
-        self._known = {row.name: Stand(row.state, row.reason, row.since) for row in rows}
+        known = {row.name: Stand(row.state, row.reason, row.since) for row in rows}
+        changed = {name for name in known.keys() | self._known.keys() if known.get(name) != self._known.get(name)}
+        self._known = known
+        return changed
 
     def of(self, name: str) -> Stand:
         """How `feed:A0030.penalty` or `share:…` stands."""

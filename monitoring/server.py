@@ -74,12 +74,13 @@ def _city_now() -> datetime:
     return datetime.now(_CITY_ZONE)
 
 
-def make_app(view: View, *, clock: Callable[[], datetime] = _city_now) -> web.Application:
-    """`/` `/status.json` `/livez` `/readyz` `/metrics`. Answers GET only, and only when it is addressed as this machine."""
+def make_app(view: View, *, clock: Callable[[], datetime] = _city_now, pages: bool = True) -> web.Application:
+    """`/livez` `/readyz` `/metrics`, and with `pages` `/` and `/status.json`. Answers GET only, and only when it is addressed as this machine."""
     app = web.Application(middlewares=[_guarded], client_max_size=16 << 10)
     app[_VIEW], app[_CLOCK], app[_HEART], app[_LOOK] = view, clock, Heartbeat(), Look(view)
-    app.router.add_get("/", _page)
-    app.router.add_get("/status.json", _status)
+    if pages:
+        app.router.add_get("/", _page)
+        app.router.add_get("/status.json", _status)
     app.router.add_get("/livez", _live)
     app.router.add_get("/readyz", _ready)
     app.router.add_get("/metrics", _metrics)
@@ -88,13 +89,13 @@ def make_app(view: View, *, clock: Callable[[], datetime] = _city_now) -> web.Ap
     return app
 
 
-async def serve(view: View, host: str, port: int) -> web.AppRunner:
-    """Start listening; `await runner.cleanup()` ends it. `port` 0 takes a free one (see `runner.addresses`).
+async def serve(view: View, host: str, port: int, *, pages: bool = True) -> web.AppRunner:
+    """Start listening; `await runner.cleanup()` ends it. `port` 0 takes a free one (see `runner.addresses`). `pages` is the console.
 
     Raises `Misconfigured` for an address that others could reach, and for a port that is taken.
     """
     refuse_beyond_loopback(host)
-    runner = web.AppRunner(make_app(view), access_log=None, shutdown_timeout=5.0, keepalive_timeout=15.0)
+    runner = web.AppRunner(make_app(view, pages=pages), access_log=None, shutdown_timeout=5.0, keepalive_timeout=15.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host.strip("[]"), port).start()

@@ -27,11 +27,15 @@ class AnswerRoutes:
         """Feeds whose files are answered, with their sources."""
         return {name: source for name, route in self._city.feeds.items() if (source := answering(route.source)) is not None}
 
-    def keep(self, engine: Engine) -> None:
-        """Answer as runs close."""
-        self._due = {name: asyncio.Event() for name in self.feeds()}
-        for name, due in self._due.items():
-            engine.keep(route_of(name), lambda name=name, due=due: self._when_due(name, due))  # type: ignore[misc]
+    def keep(self, engine: Engine, feed: str) -> None:
+        """Answer the feed's files as their runs close, where it wants answers."""
+        if feed in self.feeds():
+            due = self._due[feed] = asyncio.Event()
+            engine.keep(route_of(feed), lambda: self._when_due(feed, due))
+
+    def look(self, engine: Engine) -> None:
+        """Find out what is due, for the feeds that are kept here."""
+        self._due = {}
         engine.keep("hub:answers", self._look)
 
     async def once(self) -> list[Kept]:
@@ -66,8 +70,9 @@ class AnswerRoutes:
 
     async def _look(self) -> None:
         """Wake the feeds with something to answer; of those that want no answers any more nothing is left to decide."""
-        await self._answers.only_for(self._due)
-        for stopped in self._city.standing.waiting().keys() - {route_of(name) for name in self._due}:
+        wanted = self.feeds()
+        await self._answers.only_for(wanted)
+        for stopped in self._city.standing.waiting().keys() - {route_of(name) for name in wanted}:
             if stopped.startswith(route_of("")):
                 await self._city.standing.clear(stopped, "resume", "no answers are wanted any more")
         while True:

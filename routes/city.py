@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, time, timedelta
 from functools import cached_property, partial
@@ -12,14 +12,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import zstandard
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from config.loader import Loaded, load_bundle
 from config.resolved import Feed, HubConfig, ShareConfig, When
 from config.secrets import Secrets
 from connectors.queues import open_broker
 from connectors.registry import OUTLETS, SOURCES
-from connectors.stores import open_store
 from hub.contracts.answer import answering
 from hub.contracts.batch import Batch, Header
 from hub.contracts.broker import Broker
@@ -31,11 +30,11 @@ from hub.contracts.source import Source
 from hub.contracts.store import Store
 from hub.deliveries import Deliveries
 from hub.intake import FeedIntake, meet
-from hub.keystore import ensure_keys
+from hub.keystore import agree, ensure_keys
 from hub.landing import Landing
+from hub.leases import Leases
 from hub.ledger import Ledger
 from hub.pipeline import Pipeline
-from hub.reconcile import Proof
 from hub.standing import Standing
 from hub.state import State
 from hub.tables import config_version
@@ -43,8 +42,8 @@ from hub.upserts import add_new
 from routes.collect import CollectSteps, Limits, QueueSink, collect_pipeline
 from routes.deliver import DeliverRoute, Surroundings
 from routes.load import LoadRoute
+from routes.places import state_of, stores_of
 from routes.reentry import again_from_landing
-from routes.references import share_queue
 from routes.share import ShareRoute
 from routes.snapshot import SnapshotEnd
 from routes.timeliness import Timeliness
@@ -67,10 +66,11 @@ def local_now() -> datetime:
 class FeedRoute:
     """One feed with its source and its collect leg."""
 
-    def __init__(self, feed: Feed, source: Source, pipeline: Pipeline) -> None:
+    def __init__(self, feed: Feed, source: Source, pipeline: Pipeline, intake: FeedIntake) -> None:
         self.feed = feed
         self.source = source
         self.pipeline = pipeline
+        self.intake = intake
 
 
 class ShareRoutes:
@@ -119,15 +119,17 @@ class City:
         self.loads: dict[str, LoadRoute] = {}
         self.shares: dict[str, ShareRoutes] = {}
         self.stores: dict[str, Store] = {}
+        self.leases: Leases | None = None  # of a node that shares the work with others
 
     async def open(self) -> None:
         """Open state, landing, broker and stores; make what is missing. Raises the three errors."""
         self.home.mkdir(parents=True, exist_ok=True)
         self.keys = ensure_keys(self.home / "keys")
         self.secrets = Secrets(self.home / "secrets")
-        self.state = State(self.home / "hub.sqlite")
+        self.state = State(state_of(self.config, self.secrets, self.home))
         await self.state.open()
-        self.ledger = Ledger(self.state, self.keys, self.clock)
+        self.fence = await agree(self.state, self.keys, self.home / "landing")
+        self.ledger = Ledger(self.state, self.keys, self.clock, self._guard)
         self.standing = Standing(self.ledger)
         await self.standing.open()
         self.landing = Landing(self.home / "landing", self.keys)
@@ -136,22 +138,19 @@ class City:
         self.timeliness = Timeliness(lambda: self.config, self.ledger)
         self.deliveries = Deliveries(self.state)
         self.broker: Broker = open_broker(self.secrets.expand(self.config.broker), self.home)
-        for name, setting in self.config.stores.items():
-            self.stores[name] = open_store(self._store_setting(setting), self.keys)
+        self.stores = stores_of(self.config, self.secrets, self.home, self.keys)
         await self._prepare_stores()
         await self.build()
 
-    def _store_setting(self, setting: str) -> str:
-        expanded = self.secrets.expand(setting)
-        if "://" in expanded:
-            return expanded
-        path = self.home / expanded
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return str(path)
+    def _guard(self, connection: Connection, name: str) -> None:
+        """Refuses what another node has taken over from this one."""
+        if self.leases is not None:
+            self.leases.guard(connection, name)
 
     async def _prepare_stores(self) -> None:
-        for name, store in self.stores.items():
-            await store.prepare([item for item in self.config.items.values() if item.store == name])
+        async with self.state.alone():  # nodes that start together make tables one after the other
+            for name, store in self.stores.items():
+                await store.prepare([item for item in self.config.items.values() if item.store == name])
 
     async def build(self) -> None:
         """Make the routes of the present configuration, and their queues."""
@@ -163,6 +162,7 @@ class City:
                 self.loads[feed.item.code] = LoadRoute(
                     feed.item, store, self.broker, self.ledger, self.keys, self.claims, self.observer, self.whole, self.timeliness.late
                 )
+                self.loads[feed.item.code].fence = self.fence
         self.shares = {name: self._share(share) for name, share in self.config.shares.items()}
         for queue in [*(load.queue for load in self.loads.values()), *(share.offers.queue for share in self.shares.values())]:
             await self.broker.declare(queue)
@@ -203,7 +203,7 @@ class City:
         pipeline = collect_pipeline(feed.name, source, again, steps, self.sink, self.ledger, Limits(feed.limits.rejected), self.observer)
         if end is not None:
             end.carry = pipeline.carry
-        return FeedRoute(feed, source, pipeline)
+        return FeedRoute(feed, source, pipeline, intake)
 
     def _source(self, feed: Feed, intake: FeedIntake) -> Source:
         """What the feed reads; where that cannot be made, one that says why, so that a missing secret stops one feed and not the hub."""
@@ -288,8 +288,8 @@ class City:
 
     def can_adopt(self, config: HubConfig) -> bool:
         """True where only feeds, shares and the catalogue differ: broker, stores and addresses need a restart."""
-        settled = (self.config.broker, dict(self.config.stores), self.config.listen, self.config.gateway)
-        return (config.broker, dict(config.stores), config.listen, config.gateway) == settled
+        settled = (self.config.broker, self.config.state, dict(self.config.stores), self.config.listen, self.config.gateway)
+        return (config.broker, config.state, dict(config.stores), config.listen, config.gateway) == settled
 
     async def adopt(self, loaded: Loaded) -> None:
         """Take another configuration whole. No route may be running."""
@@ -344,26 +344,6 @@ class City:
             for task in (settled, *loads):
                 task.cancel()
             await asyncio.gather(settled, *loads, return_exceptions=True)
-
-    def proofs(self) -> Sequence[Callable[[Proof], Awaitable[None]]]:
-        """What reconciliation checks besides collect and load."""
-        return [self._prove_deliveries]
-
-    async def _prove_deliveries(self, proof: Proof) -> None:
-        """For every share: offered = delivered + withheld + dead + waiting, and every delivered record has its delivery."""
-        for name in self.shares:
-            for item, sums in (await self.deliveries.balance(name)).items():
-                if sums["waiting"] < 0 or sums["recorded"] != sums["delivered"]:
-                    proof.differ("delivery", share=name, item=item, cause="the tallies of the share and its deliveries do not agree", **sums)
-                depth = await self.broker.depth(share_queue(name))
-                if sums["waiting"] > 0 and not depth.ready + depth.unacked:
-                    proof.differ("delivery", share=name, item=item, cause="what waits to be delivered is in no queue; --repair offers it again", **sums)
-
-    async def received(self, item: str, record_id: str) -> list[tuple[str, str, str, str]]:
-        """Who received a record: time, agency, delivery and share."""
-        found = await self.deliveries.whereabouts(item, record_id)
-        to = {name: share.share.to for name, share in self.config.shares.items()}
-        return [(row["done_at"] or "", to.get(row["share"], "?"), row["delivery_id"], row["share"]) for row in found]
 
     async def _close_routes(self) -> None:
         for route in self.feeds.values():

@@ -13,13 +13,16 @@ from sqlalchemy import desc, select, update
 
 from hub.contracts.errors import Misconfigured
 from hub.engine import Engine
+from hub.leases import nodes_of
 from hub.reconcile import Proof, Reconciler
 from hub.schedule import Schedule
 from hub.tables import arrival, event, quarantine, run
 from routes.answers import route_of
 from routes.city import City
 from routes.collect import intake_queue
+from routes.nodes import ask_elsewhere
 from routes.preview import masked_cells
+from routes.proving import proofs
 from routes.reentry import reenter
 from routes.references import share_queue
 from routes.replaying import replay_arrival
@@ -82,6 +85,7 @@ class Desk:
             "agencies": [{"code": a.code, "name": a.name} for a in city.config.agencies.values()],
             "decisions": self._decisions(),
             "reconciliation": self.last_proof,
+            "nodes": await nodes_of(city.state) if city.state.shared else [],
             "city": city.config.city,
             "version": city.config.version,
         }
@@ -153,7 +157,7 @@ class Desk:
     async def reconcile(self, repair: bool = False) -> dict[str, Any]:
         """Prove the promise again; with `repair`, send again what no inbox knows and prove once more."""
         city = self._city
-        reconciler = Reconciler(city.ledger, city.landing, city.config.items, city.stores, city.proofs())
+        reconciler = Reconciler(city.ledger, city.landing, city.config.items, city.stores, proofs(city))
         try:
             if repair:
                 await city.recall_configs()
@@ -268,6 +272,8 @@ class Desk:
         if self._engine:
             for route in (key, *also):
                 self._engine.nudge(route)
+        for route in (key, *also):
+            await ask_elsewhere(self._city, route)
         return {"name": key, "before": before, "now": self._city.standing.of(key).state}
 
     async def queue(self, name: str = "", verb: str = "list", because: str = "") -> Any:

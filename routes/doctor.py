@@ -17,8 +17,9 @@ from config.secrets import Secrets
 from connectors.queues import open_broker
 from hub.contracts.errors import HubError
 from hub.keystore import load_keys
-from hub.lock import HomeLock
+from hub.lock import open_doors
 from monitoring.health import room_left
+from routes.places import embedded
 
 _NETWORK_FILESYSTEMS = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs"))
 _EXTRAS = {
@@ -41,7 +42,7 @@ def _finding(what: str, *, ok: bool, hint: str = "") -> dict[str, Any]:
 async def examine(config: Path, home: Path) -> list[dict[str, Any]]:
     """Every finding: `{"what", "ok", "hint"}`. Nothing is changed."""
     loaded = load(config)
-    found = [*_machine(), *_home(home)]
+    found = [*_machine(), *_home(home, files=loaded.hub is None or bool(embedded(loaded.hub)))]
     if loaded.hub is None:
         found.append(_finding(f"the configuration {config} has {len(loaded.problems)} problems", ok=False, hint=f"run_hub.py lint --config {config}"))
         return found
@@ -55,20 +56,20 @@ def _machine() -> Iterator[dict[str, Any]]:
     yield _finding(f"SQLite {sqlite3.sqlite_version}: the hub writes each file from one connection only, as versions before 3.51.3 need", ok=True)
 
 
-def _home(home: Path) -> Iterator[dict[str, Any]]:
+def _home(home: Path, *, files: bool) -> Iterator[dict[str, Any]]:
     there = next(path for path in (home.absolute(), *home.absolute().parents) if path.exists())
     yield _finding(f"the home {home} can be written", ok=os.access(there, os.W_OK), hint=f"chown it to the user of the hub: {there}")
     room = room_left(there)
     yield _finding(f"{shutil.disk_usage(there).free >> 30} GiB free for {home}", ok=room is True, hint=str(room))
     kind = _filesystem(there)
-    yield _finding(f"the home lies on {kind}", ok=kind not in _NETWORK_FILESYSTEMS, hint="SQLite needs a local file system: move the home")
+    yield _finding(f"the home lies on {kind}", ok=not files or kind not in _NETWORK_FILESYSTEMS, hint="SQLite needs a local file system: move the home")
     if (home / "keys").exists():
         try:
             load_keys(home / "keys")
             yield _finding("the key ring can be read by its owner only", ok=True)
         except HubError as error:
             yield _finding(error.message, ok=False, hint=error.hint)
-    running = HomeLock(home).taken()
+    running = bool(open_doors(home))
     yield _finding("a hub is running in this home" if running else "no hub is running in this home", ok=True)
 
 
@@ -83,7 +84,9 @@ def _filesystem(path: Path) -> str:
 
 
 def _extras(hub: HubConfig) -> Iterator[dict[str, Any]]:
-    kinds = {feed.kind for feed in hub.feeds.values()}
+    kinds = {feed.kind for feed in hub.feeds.values()} | {share.kind for share in hub.shares.values()}
+    schemes = [setting.partition("://")[0].partition("+")[0] for setting in (hub.state, *hub.stores.values()) if "://" in setting]
+    kinds |= {{"postgresql": "postgres", "mariadb": "mysql"}.get(scheme, scheme) for scheme in schemes}
     forms = {form for feed in hub.feeds.values() for form in ("excel", "xml", "archive") if getattr(feed.read, form, None) is not None}
     for kind in sorted((kinds | forms) & _EXTRAS.keys()):
         missing = [module for module in _EXTRAS[kind] if find_spec(module) is None]

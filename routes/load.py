@@ -59,6 +59,7 @@ class LoadRoute:
         self._observer = observer
         self._whole = whole
         self._late = late
+        self.fence = 0  # a store refuses us once a loader with a higher one has come
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{item.code}")
 
     @property
@@ -113,10 +114,11 @@ class LoadRoute:
 
     async def _load(self, one: _Ready) -> None:
         failpoint("load.decoded")
-        receipt = await self._store.recognise(one.batch.header, self.item) if one.batch.header.same_as else None
+        receipt = await self._store.recognise(one.batch.header, self.item, fence=self.fence) if one.batch.header.same_as else None
         if receipt is None:
             one = await self._with_rows(one)
-            receipt = await self._store.apply(one.batch, self.item, one.subjects if one.subjects is not None else pl.DataFrame(schema=SUBJECTS_SCHEMA))
+            subjects = one.subjects if one.subjects is not None else pl.DataFrame(schema=SUBJECTS_SCHEMA)
+            receipt = await self._store.apply(one.batch, self.item, subjects, fence=self.fence)
         failpoint("load.applied")
         await self._ledger.applied(one.batch, receipt, late=await self._late(one.batch, receipt))
         failpoint("load.copied")

@@ -5,16 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from config.loader import Loaded, load
+from hub.contracts.errors import Misconfigured
 from hub.control import ControlDoor
-from hub.engine import Engine, Kept
+from hub.engine import Engine, Kept, Work
+from hub.leases import nodes_of
+from hub.lock import door_of
 from hub.schedule import Schedule
-from routes.answers import AnswerRoutes
+from routes.answers import AnswerRoutes, route_of
 from routes.city import ZONE, City, FeedRoute
 from routes.desk import Desk
+from routes.load import LoadRoute
+from routes.nodes import NodeWork
 
+FIRED = "fired"
+"""The note that says when a feed's time was last kept."""
+
+PROMISE = "hub:promise"
 _CONFIG_LOOK_S = 2.0
 _MISSING_LOOK_S = 60.0
 _POLL_S = 0.05
@@ -24,28 +35,51 @@ _QUIET_LOOK_S = 60.0
 class RunningHub:
     """The city with an engine under it, a schedule, and a door for the operator."""
 
-    def __init__(self, city: City) -> None:
+    def __init__(self, city: City, node: str = "") -> None:
         self.city = city
         self.engine = Engine(city.standing, city.observer)
         self.schedule = Schedule(ZONE)
         self.desk = Desk(city, self.engine, self.schedule)
         self.answers = AnswerRoutes(city)
-        self._door = ControlDoor(city.home / "hub.sock", self.desk.call)
+        self._door = ControlDoor(door_of(city.home, node), self.desk.call)
+        self._node: NodeWork | None = None
 
     async def start(self) -> None:
-        """Open the door, finish nothing by force, and let every route run."""
+        """Open the door, finish nothing by force, and let every route run that is this node's."""
         await self.city.recall_configs()
         await self._door.open()
         self.schedule.start()
-        self._keep_loads()
-        for route in self.city.feeds.values():
-            self._keep_feed(route)
-        self._keep_shares()
-        self.answers.keep(self.engine)
+        await self._begin()
 
-    def _keep_loads(self) -> None:
-        for load_route in self.city.loads.values():
-            self.engine.keep(f"load:{load_route.item.code}", load_route.run)
+    async def _begin(self) -> None:
+        """Everything at once where the hub is one process; otherwise what the leases say, as they come."""
+        self.answers.look(self.engine)
+        if self.city.leases is None:
+            for names in self._starts().values():
+                for start in names.values():
+                    start()
+            return
+        await self.city.leases.begin()
+        self._node = NodeWork(self.city, self.engine, self.city.leases, self._starts, _all_of)
+        self.engine.keep("hub:node", self._node.run)
+
+    def _starts(self) -> dict[str, dict[str, Callable[[], None]]]:
+        """How each route is begun, by role. Its name is that of its lease."""
+        city = self.city
+        return {
+            "collect": {f"feed:{name}": partial(self._keep_feed, route) for name, route in city.feeds.items()} | {PROMISE: self._keep_promise},
+            "load": {f"load:{code}": partial(self._keep_load, load) for code, load in city.loads.items()},
+            "share": {f"offer:{name}": partial(self._keep, f"offer:{name}", share.offer_forever) for name, share in city.shares.items()},
+            "deliver": {f"share:{name}": partial(self._keep, f"share:{name}", share.deliver_forever) for name, share in city.shares.items()},
+        }
+
+    def _keep(self, name: str, work: Work) -> None:
+        self.engine.keep(name, work)
+
+    def _keep_load(self, load_route: LoadRoute) -> None:
+        name = f"load:{load_route.item.code}"
+        load_route.fence = self.city.leases.held.get(name, 0) if self.city.leases else self.city.fence
+        self.engine.keep(name, load_route.run)
 
     def _keep_promise(self) -> None:
         """Now and then, send again what is in flight and in no queue: a message that a broker lost, or a damaged one."""
@@ -56,13 +90,7 @@ class RunningHub:
             if before & {header.batch_id for header, _ in await self.city.ledger.unapplied()}:
                 await self.city.send_missing()
 
-        self.engine.keep("hub:promise", work)
-
-    def _keep_shares(self) -> None:
-        for name, share in self.city.shares.items():
-            self.engine.keep(f"offer:{name}", share.offer_forever)
-            self.engine.keep(f"share:{name}", share.deliver_forever)
-        self._keep_promise()
+        self.engine.keep(PROMISE, work)
 
     def _keep_feed(self, route: FeedRoute) -> None:
         name = f"feed:{route.feed.name}"
@@ -70,9 +98,12 @@ class RunningHub:
         timed = when is not None and (when.cron or when.every)
         due = self.schedule.add(route.feed.name, cron=when.cron, every=when.every) if when is not None and timed else None
         asked = due is None  # a feed without times looks at once; one that failed is tried again without waiting for its time
+        looked = False
 
         async def work() -> None:
-            nonlocal asked
+            nonlocal asked, looked
+            if due is not None and not looked:
+                asked, looked = await self._missed(route) or asked, True
             if not asked:
                 await (_any(due.wait, kept.nudged.wait) if due is not None else _any(route.source.wake, kept.nudged.wait, _quiet(route)))
             while (wait := self.city.not_now(when)) and not kept.nudged.is_set():
@@ -81,6 +112,7 @@ class RunningHub:
             kept.nudged.clear()
             if due is not None:
                 due.clear()
+                await route.intake.remember(FIRED, self.city.clock().isoformat())
             kept.draining = True
             try:
                 await route.pipeline.drain()
@@ -89,12 +121,23 @@ class RunningHub:
             asked = False
 
         kept: Kept = self.engine.keep(name, work)
+        self.answers.keep(self.engine, route.feed.name)
+
+    async def _missed(self, route: FeedRoute) -> bool:
+        """Whether a time of the feed went by while no node was there for it."""
+        fired = await route.intake.recall(FIRED)
+        return fired is not None and self.schedule.missed(route.feed.name, datetime.fromisoformat(fired), self.city.clock())
 
     async def once(self) -> bool:
         """Read each feed once whatever its schedule, wait out quiet periods, deliver what is due; True when nothing is held or stopped."""
+        if living := [node["node"] for node in await nodes_of(self.city.state)] if self.city.state.shared else []:
+            raise Misconfigured(
+                f"nodes are at work on this state: {', '.join(living)}", hint="they read by themselves; `run_hub.py feed collect FEED` asks one to"
+            )
         await self.city.recall_configs()
         await self._door.open()
-        self._keep_loads()
+        for start in self._starts()["load"].values():
+            start()
         turn = asyncio.Semaphore(2)
         feeds = [Kept(f"feed:{name}", lambda route=route: _drain_all(route, turn)) for name, route in self.city.feeds.items()]  # type: ignore[misc]
         await asyncio.gather(*(self._once(kept) for kept in feeds))
@@ -146,11 +189,7 @@ class RunningHub:
             return True
         await self.engine.close()
         await self.city.adopt(loaded)
-        self._keep_loads()
-        for route in self.city.feeds.values():
-            self._keep_feed(route)
-        self._keep_shares()
-        self.answers.keep(self.engine)
+        await self._begin()
         self.city.observer.tell("config_taken", "config", version=loaded.version)
         return True
 
@@ -158,7 +197,14 @@ class RunningHub:
         """Stop all routes and close the door."""
         self.schedule.close()
         await self.engine.close()
+        if self._node is not None:
+            await self._node.ended()
         await self._door.close()
+
+
+def _all_of(name: str) -> tuple[str, ...]:
+    """Everything that runs for a route: a feed's answers go with it."""
+    return (name, route_of(name.removeprefix("feed:"))) if name.startswith("feed:") else (name,)
 
 
 async def _drain_all(route: FeedRoute, turn: asyncio.Semaphore) -> None:

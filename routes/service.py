@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Awaitable
 from pathlib import Path
@@ -13,6 +14,7 @@ from config.loader import Loaded
 from hub.contracts.errors import HubError, Unavailable
 from hub.contracts.observer import Observer
 from hub.failpoints import arm
+from hub.leases import ROLES, Leases
 from hub.lock import HomeLock
 from hub.memory import share_arenas
 from monitoring.health import room_left
@@ -65,26 +67,33 @@ async def _works(check: Awaitable[object]) -> bool | str:
     return True
 
 
-async def serve(loaded: Loaded, home: Path, *, config: Path, once: bool, batch_rows: int | None, listen: str) -> bool:
-    """Run until told to stop, or once; True when all is fine. Raises the three errors when the hub cannot start."""
+async def serve(
+    loaded: Loaded, home: Path, *, config: Path, once: bool, batch_rows: int | None, listen: str, roles: frozenset[str] = frozenset(ROLES), node: str = ""
+) -> bool:
+    """Run until told to stop, or once; True when all is fine. Raises the three errors when the hub cannot start.
+
+    `roles` are what this process does, `node` its name among those that share the hub's state.
+    """
     share_arenas()
     watched = once and sys.stderr.isatty()
     configure(level="WARNING" if watched else "INFO")
     arm()
-    with HomeLock(home):
+    with HomeLock(home, node):
         city = City(home, loaded, observer=Observer(Narrator() if watched else LogListener()), batch_rows=batch_rows or BATCH_ROWS)
         try:
             await city.open()
-            hub = RunningHub(city)
+            if city.state.shared and not once:
+                city.leases = Leases(city.state, node or socket.gethostname(), roles, listen or city.config.listen)
+            hub = RunningHub(city, node)
             try:
-                return await (hub.once() if once else _stay(hub, config, listen or city.config.listen))
+                return await (hub.once() if once else _stay(hub, config, listen or city.config.listen, roles))
             finally:
                 await hub.close()
         finally:
             await city.close()
 
 
-async def _stay(hub: RunningHub, config: Path, listen: str) -> bool:
+async def _stay(hub: RunningHub, config: Path, listen: str, roles: frozenset[str]) -> bool:
     """Keep everything running until SIGTERM or SIGINT."""
     view = HubView(hub)
     hub.city.observer.listen(view.numbers)
@@ -92,11 +101,12 @@ async def _stay(hub: RunningHub, config: Path, listen: str) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     host, _, port = listen.rpartition(":")
-    runner = await serve_console(view, host, int(port))
+    runner = await serve_console(view, host, int(port), pages="console" in roles)
     gateway = Gateway(hub.city)
     try:
         await hub.start()
-        await gateway.open()
+        if "gateway" in roles:
+            await gateway.open()
         where = ", ".join(f"http://{address[0]}:{address[1]}/" for address in runner.addresses)
         hub.city.observer.tell("started", "hub", console=where, home=str(hub.city.home))
         watching = asyncio.create_task(hub.watch_config(config))

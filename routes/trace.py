@@ -15,6 +15,7 @@ from hub.contracts.item import Item
 from hub.ledger import Ledger, unpack
 from hub.tables import arrival, batch, quarantine
 from routes.evidence import part_of, told, told_cut
+from routes.proving import received
 
 if TYPE_CHECKING:
     from routes.city import City
@@ -133,7 +134,7 @@ class Tracer:
     async def _delivery_steps(self, item: Item, record_id: str) -> list[dict[str, Any]]:
         return [
             {"at": at, "what": f"delivered to {to} in delivery {delivery_id}", "where": f"share {share}"}
-            for at, to, delivery_id, share in await self._city.received(item.code, record_id)
+            for at, to, delivery_id, share in await received(self._city, item.code, record_id)
         ]
 
 

@@ -101,11 +101,11 @@ def ask(question: str, home: Path, config: Path, **arguments: Any) -> Any:
 
     async def work() -> Any:
         from hub.control import ask as knock
-        from hub.lock import HomeLock
+        from hub.lock import HomeLock, open_doors
 
         lock = HomeLock(home)
-        if lock.taken():
-            return await knock(home / "hub.sock", question, arguments)
+        if doors := open_doors(home):
+            return await knock(doors[0], question, arguments)
         from routes.city import City
         from routes.desk import Desk
 

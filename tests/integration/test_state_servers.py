@@ -118,14 +118,14 @@ async def test_leases_are_shared_out_and_a_joining_node_is_given_some(state: Sta
 async def test_a_dead_nodes_leases_go_to_the_others_and_it_is_fenced_off(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     dead, heir = Leases(state, "dead", {"load"}), Leases(state, "heir", {"load"})
     await dead.begin()
-    await dead.beat({"load": ["a"]})
+    before = (await dead.beat({"load": ["a"]})).held
     await state.write(lambda c: c.execute(update(lease).values(until=lease.c.until - leasing.TTL_S - 1)))
     await state.write(lambda c: c.execute(update(node).values(seen=node.c.seen - leasing.TTL_S - 1)))
     await heir.begin()
 
     taken = await heir.beat({"load": ["a"]})
 
-    assert taken.held == {"a": 2}
+    assert taken.held["a"] > before["a"]
     with pytest.raises(Unavailable) as fenced:
         await state.write(lambda c: dead.guard(c, "a"))
     assert fenced.value.code == "fenced"
@@ -137,13 +137,13 @@ async def test_a_dead_nodes_leases_go_to_the_others_and_it_is_fenced_off(state: 
 async def test_a_node_that_starts_again_at_once_need_not_wait_for_itself(state: State) -> None:
     before = Leases(state, "same", {"collect"})
     await before.begin()
-    await before.beat({"collect": ["feed:x"]})
+    held = (await before.beat({"collect": ["feed:x"]})).held
     after = Leases(state, "same", {"collect"})
     await after.begin()
 
     turn = await after.beat({"collect": ["feed:x"]})
 
-    assert turn.held == {"feed:x": 2}
+    assert turn.held["feed:x"] > held["feed:x"]
 
 
 async def test_what_ends_in_order_is_free_at_once(state: State) -> None:
@@ -155,7 +155,7 @@ async def test_what_ends_in_order_is_free_at_once(state: State) -> None:
     await first.end()
     turn = await second.beat({"share": ["s"]})
 
-    assert turn.held == {"s": 2}
+    assert set(turn.held) == {"s"}
     assert [n["node"] for n in await nodes_of(state)] == ["two"]
 
 
