@@ -151,7 +151,11 @@ class Wire:
 
     @contextmanager
     def copied(self, sql: str, values: Sequence[object]) -> Iterator[Iterator[Any]]:
-        """The answer of a COPY, one message for each row (so the protocol says). Left early, the server is told to stop."""
+        """The answer of a COPY, one message for each row (so the protocol says). Left early, the server is told to stop.
+
+        The driver puts parameters in by itself, as COPY knows none, and leaves doubled percent signs where there is none to put in.
+        """
+        sql = sql if values else sql.replace("%%", "%")
         with self.border(), self.connection.cursor() as cursor, cursor.copy(sql, values) as copy:
             yield iter(copy)
 
