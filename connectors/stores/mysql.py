@@ -18,7 +18,7 @@ from connectors.stores.known import Memory
 from connectors.stores.mysql_conversation import Conversation
 from connectors.stores.mysql_errors import refusal
 from connectors.stores.mysql_link import Answer, Spelled
-from connectors.stores.mysql_text import chunks, literals, packed, plain, quoted, unpacked
+from connectors.stores.mysql_text import chunks, literals, name, names, packed, plain, quoted, unpacked
 from connectors.stores.table_store import TableStore, local_now
 from connectors.stores.tables import to_add
 from connectors.stores.types import dtype_of
@@ -33,14 +33,6 @@ _NARROW = 200  # bytes of a row of which so many may come as one text
 _STAGING = "hub_staging"
 _COLUMNS = """SELECT c.COLUMN_NAME, t.ENGINE FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)
 WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
-
-
-def _name(identifier: str) -> str:
-    return str(_DIALECT.identifier_preparer.quote_identifier(identifier))
-
-
-def _names(frame: pl.DataFrame) -> str:
-    return ", ".join(_name(column) for column in frame.columns)
 
 
 def _width(column: Any) -> int:
@@ -124,20 +116,20 @@ class MysqlSession:
 
     def _append(self, table: str, frame: pl.DataFrame) -> None:
         """Rows into a table, all of them or `Rejected`."""
-        answer = self._server.load(_name(table), _names(frame), frame) if frame.height > _FEW else None
+        answer = self._server.load(table, frame) if frame.height > _FEW else None
         if answer is not None:
             self._whole(answer, frame.height)
             return
         for text, count in chunks(literals(frame), self._server.room):
-            self._whole(self._server.ask(f"INSERT INTO {_name(table)} ({_names(frame)}) VALUES %s", (Spelled(text),)), count)
+            self._whole(self._server.ask(f"INSERT INTO {name(table)} ({names(frame)}) VALUES %s", (Spelled(text),)), count)
 
     def _update(self, statement: Update, rows: pl.DataFrame) -> None:
         """One UPDATE that joins the rows, put into a temporary table whose columns are those of the table itself."""
         table: Table = statement.table  # type: ignore[assignment]
         keys = _keys_of(statement)
-        wanted = ", ".join(f"{_name(keys[name].name if name in keys else name)} AS {_name(name)}" for name in rows.columns)
+        wanted = ", ".join(f"{name(keys[column].name if column in keys else column)} AS {name(column)}" for column in rows.columns)
         self._server.ask(f"DROP TEMPORARY TABLE IF EXISTS {_STAGING}")
-        self._server.ask(f"CREATE TEMPORARY TABLE {_STAGING} ENGINE=InnoDB SELECT {wanted} FROM {_name(table.name)} LIMIT 0")
+        self._server.ask(f"CREATE TEMPORARY TABLE {_STAGING} ENGINE=InnoDB SELECT {wanted} FROM {name(table.name)} LIMIT 0")
         self._append(_STAGING, rows)
         staged = Table(_STAGING, MetaData(), *(Column(name, keys[name].type if name in keys else table.c[name].type) for name in rows.columns))
 
@@ -152,14 +144,14 @@ class MysqlSession:
         """See `Session`. Rows whose key is there are left out by the server; every other warning refuses."""
         if rows.is_empty():
             return
-        answer = self._server.load(_name(table.name), _names(rows), rows) if rows.height > _FEW else None
+        answer = self._server.load(table.name, rows) if rows.height > _FEW else None
         if answer is not None:
             if answer.warnings != answer.skipped:
                 raise refusal(1265, "")
             return
-        key = _name(next(iter(table.primary_key)).name)
+        key = name(next(iter(table.primary_key)).name)
         for text, _ in chunks(literals(rows), self._server.room):
-            sql = f"INSERT INTO {_name(table.name)} ({_names(rows)}) VALUES %s ON DUPLICATE KEY UPDATE {key} = {_name(table.name)}.{key}"
+            sql = f"INSERT INTO {name(table.name)} ({names(rows)}) VALUES %s ON DUPLICATE KEY UPDATE {key} = {name(table.name)}.{key}"
             self._whole(self._server.ask(sql, (Spelled(text),)), 0)
 
     def fetch(self, statement: Select[Any]) -> pl.DataFrame:

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from connectors.stores.mysql_errors import LOST, MOVED, NO_LOAD, TLS, decision
-from connectors.stores.mysql_link import Answer, Link, ServerError, number_of
-from connectors.stores.mysql_text import LOAD, pieces
+from connectors.stores.mysql_link import Answer, Link, ServerError, made_up_name, number_of
+from connectors.stores.mysql_text import loading
 from hub.contracts.address import Address
 from hub.contracts.errors import HubError
 
@@ -87,14 +87,15 @@ class Conversation:
         with self._border():
             return self._connected().ask(sql, values)
 
-    def load(self, table: str, columns: str, frame: pl.DataFrame) -> Answer | None:
+    def load(self, table: str, frame: pl.DataFrame) -> Answer | None:
         """Append rows as a file is loaded; None where the server takes none. LOCAL makes errors warnings: look at the answer."""
         with self._border():
             link = self._connected()
             if not self.loads:
                 return None
+            file = made_up_name()
             try:
-                return link.load(LOAD.format(table=table, columns=columns), pieces(frame))
+                return link.load(file, *loading(table, frame, file))
             except ServerError as error:
                 if number_of(error) not in NO_LOAD:
                     raise

@@ -22,7 +22,6 @@ from hub.contracts.errors import Misconfigured
 
 ServerError: type[Exception] = MySQLError
 _PIECE = 256 << 10  # below any server's max_allowed_packet
-_SPECIAL = re.compile(rb"[\\']")
 _ASKED = "the database server asked for a file of this machine, which no server of ours does"
 _ASKED_HINT = "nothing was sent; check that the address leads to your own database server, and who stands between"
 
@@ -31,6 +30,11 @@ def number_of(error: Exception) -> int:
     """The server's or the driver's number of an error, 0 where there is none."""
     number = error.args[0] if error.args else 0
     return number if isinstance(number, int) else 0
+
+
+def made_up_name() -> str:
+    """A file's name that no file has, for one load."""
+    return f"credit-hub-{secrets.token_hex(12)}"
 
 
 class Spelled(str):
@@ -74,7 +78,7 @@ class Link(Connection):  # type: ignore[misc]
         if isinstance(value, Spelled):
             return value.encode()
         if isinstance(value, bytes):
-            return b"_binary'" + _SPECIAL.sub(rb"\\\g<0>", value) + b"'"
+            return b"_binary'" + value.replace(b"\\", b"\\\\").replace(b"'", b"\\'") + b"'"
         return bytes(self.escape(value), "utf-8")
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
@@ -85,15 +89,14 @@ class Link(Connection):  # type: ignore[misc]
             self._force_close()
             raise Misconfigured(_ASKED, hint=_ASKED_HINT) from error
 
-    def load(self, sql: str, pieces: Iterable[bytes]) -> Answer:
-        """Run a LOAD DATA LOCAL statement, `{name}` in it standing for the file's name, and hand over the pieces as the file.
+    def load(self, file: str, sql: str, pieces: Iterable[bytes]) -> Answer:
+        """Run a LOAD DATA LOCAL statement that names `file`, and hand over the pieces when the server asks for just that.
 
         LOCAL makes errors warnings and leaves rows out: the caller compares `affected` and looks at `warnings`.
         """
-        name = f"credit-hub-{secrets.token_hex(12)}"
-        self._execute_command(COMMAND.COM_QUERY, sql.replace("{name}", name))
+        self._execute_command(COMMAND.COM_QUERY, sql)
         request = self._read_packet()
-        if not request.is_load_local_packet() or LoadLocalPacketWrapper(request).filename != name.encode():
+        if not request.is_load_local_packet() or LoadLocalPacketWrapper(request).filename != file.encode():
             self._force_close()
             raise Misconfigured(_ASKED, hint=_ASKED_HINT)
         self._send(pieces)
