@@ -28,7 +28,6 @@ _MOST, _LEAST, _LARGE = 10_000, 100, 64  # rows of one fetch
 _MARKED = 1_000  # rows that are marked in one call
 _TRIES = 5
 _COOLING = 600.0  # seconds in which a refused password is not tried again
-_SERVICE = re.compile(r"[\w.$#-]+")
 _NUMBERS: Mapping[str, Callable[[str], object]] = {"expire_time": int, "sdu": int, "tcp_connect_timeout": float}
 
 _thick: list[str] = []
@@ -178,8 +177,6 @@ class OracleDatabase:
     def _opened(self) -> oracledb.Connection:
         config = self._config
         address = config.address()
-        if not _SERVICE.fullmatch(config.database):
-            raise Misconfigured(f"{config.database!r} is no service name of Oracle", hint="letters, digits and . _ $ # -")
         choose_mode(config.thick)
         arguments = address.connect_args() | {name: _NUMBERS[name](value) for name, value in config.options.items() if name in _NUMBERS}
         if config.thick is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from socket import gaierror
 
 from hub.contracts.errors import HubError, Misconfigured, Unavailable
 
@@ -16,6 +17,7 @@ _GRANT = ("the account may not do that", "ask the agency: GRANT CREATE SESSION, 
 _SLOW = ("a statement took longer than allowed", "raise timeout:, give it an index on the columns of since:, or read in quieter hours")
 _AWAY = ("it does not answer", "is the server up, are host and port right, does a firewall let the hub through?")
 _LISTENER = ("nobody listens there", "is the listener up (lsnrctl status), and are host and port right?")
+_NAMELESS = ("no address is known for that name", "is host: spelled right, and does this machine's name server know it?")
 _THICK = "say thick: {lib_dir: …} with Oracle's client library on this machine"
 _TRUST = ("its certificate is not trusted", "name the authority's certificate in ca:, and the server as its certificate does")
 
@@ -100,6 +102,9 @@ def translated(error: BaseException, place: str, doing: str = "") -> HubError:
         if code in WAIT:
             said, hint = _refined(WAIT[code], error)
             return Unavailable(f"{who}: {said} ({codes[0]})", hint=hint, code=code)
+    if isinstance(error, OSError):
+        said, hint = _NAMELESS if isinstance(error, gaierror) else _LISTENER if isinstance(error, ConnectionRefusedError) else _AWAY
+        return Unavailable(f"{who}: {said}", hint=hint)
     return _unknown(error, codes, who)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from socket import gaierror
+
 import pytest
 from oracledb import errors
 
@@ -60,7 +62,8 @@ def test_what_a_server_answers(code: int, kind: type[HubError], way_out: str) ->
         (own(errors.ERR_CONNECTION_FAILED, connection_id="x", cause=TimeoutError("timed out")), Unavailable, "firewall"),
         (own(errors.ERR_CONNECTION_FAILED, connection_id="x", cause=OSError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")), Misconfigured, "ca:"),
         (own(errors.ERR_THIN_CONNECTION_ALREADY_CREATED), Misconfigured, "restart"),
-        (OSError("broken"), Unavailable, "code"),
+        (gaierror(-2, "Name or service not known"), Unavailable, "host:"),
+        (OSError("broken"), Unavailable, "firewall"),
     ],
 )  # fmt: skip
 def test_what_the_driver_finds_itself(error: Exception, kind: type[HubError], way_out: str) -> None:
