@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.databases import PASSWORD
 from tests.servers import free_ports, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_S, _END_S = 60.0, 30.0
+_ENVIRONMENT = {"CITY_DB": PASSWORD, "CITY_MQ": "guest"}
+"""Passwords, which a configuration only names."""
 
 
 class Node:
@@ -35,10 +39,18 @@ class Node:
         words = [sys.executable, str(ROOT / "run_hub.py"), "run", "--config", str(self._config), "--home", str(self._home)]
         words += ["--node", self.name, "--roles", self.roles, "--listen", f"127.0.0.1:{self.port}"]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT, start_new_session=True)
-        wait_until(lambda: self.ended or self._home.joinpath("nodes", f"{self.name}.sock").exists(), _START_S, f"node {self.name} starts")
+            self.process = subprocess.Popen(
+                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT, env=os.environ | _ENVIRONMENT, start_new_session=True
+            )
+        wait_until(lambda: self.ended or self._answers(), _START_S, f"node {self.name} starts")
         if self.ended:
             raise RuntimeError(self.log.read_text(errors="replace")[-3000:])
+
+    def _answers(self) -> bool:
+        """Whether its health can be asked."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
 
     @property
     def ended(self) -> bool:
@@ -84,7 +96,7 @@ def nodes_at(config: Path, home: Path, **roles: str) -> Iterator[Mapping[str, No
 def ask(config: Path, home: Path, *words: str) -> Any:
     """A command's JSON answer."""
     command = [sys.executable, str(ROOT / "run_hub.py"), *words, "--config", str(config), "--home", str(home), "--format", "json"]
-    done = subprocess.run(command, capture_output=True, timeout=120, cwd=ROOT, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=120, cwd=ROOT, env=os.environ | _ENVIRONMENT, check=False)
     if not done.stdout:
         raise RuntimeError(done.stderr.decode(errors="replace")[-2000:])
     return json.loads(done.stdout)
