@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from hub.contracts.address import address_of
 from hub.contracts.keys import KeyRing
 from hub.contracts.store import Store
 
 
-def open_store(setting: str, keys: KeyRing) -> Store:
-    """The store that a setting names: a path means a SQLite file, anything with `://` a database URL. Nothing is opened before first use."""
-    if "://" in setting:
-        from connectors.stores.generic import GenericStore
+def open_store(setting: str, keys: KeyRing, because: str = "") -> Store:
+    """The store that a setting names: a path means a SQLite file, anything with `://` a database URL. Nothing is opened before first use.
 
+    `because` says why a connection may go unencrypted. Raises `Misconfigured` for a URL that is not allowed.
+    """
+    if "://" not in setting:
+        from connectors.stores.sqlite import SqliteStore
+
+        return SqliteStore(setting, keys)
+    from connectors.stores.generic import GenericStore
+
+    if setting.startswith("sqlite:"):
         return GenericStore(setting, keys)
-    from connectors.stores.sqlite import SqliteStore
+    address = address_of(setting, because)
+    if address.family == "postgresql":
+        from connectors.stores.postgres import PostgresStore
 
-    return SqliteStore(setting, keys)
+        return PostgresStore(address, keys)
+    if address.family == "mysql":
+        from connectors.stores.mysql import MysqlStore
+
+        return MysqlStore(address, keys)
+    return GenericStore(address, keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,30 @@ from hub.contracts.keys import KeyRing
 
 _CHUNK = 500
 _SETTINGS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA mmap_size=0", "PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON")
+_OF_SERVERS = {
+    "postgresql": (
+        "SET synchronous_commit = on",
+        "SET idle_in_transaction_session_timeout = '120s'",
+        "SET datestyle = ISO",
+        "SET lock_timeout = '{wait_ms}ms'",
+    ),
+    "mysql": (
+        "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
+        "SET SESSION innodb_lock_wait_timeout = {wait_s}",
+        "SET SESSION lock_wait_timeout = {wait_s}",
+    ),
+}
+"""What each connection begins with: nobody is waited for without end, and nothing is cut to fit."""
+
+
+def _prepare_server(engine: Engine, family: str, wait_s: float) -> None:
+    @event.listens_for(engine, "connect")
+    def settle(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for setting in _OF_SERVERS.get(family, ()):
+            cursor.execute(setting.format(wait_ms=int(wait_s * 1000), wait_s=max(1, int(wait_s))))
+        cursor.close()
+        connection.commit()
 
 
 def _prepare_sqlite(engine: Engine, wait_s: float) -> None:
@@ -39,12 +63,15 @@ def _prepare_sqlite(engine: Engine, wait_s: float) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def engine_of(target: str | Address, wait_s: float = 10.0) -> Engine:
-    """An engine with one connection. A URL of SQLite is taken as it is; every other database is built from its `Address`."""
+def engine_of(target: str | Address, wait_s: float, more: Mapping[str, Any]) -> Engine:
+    """An engine with one connection, `more` are arguments for its driver. A URL of SQLite is taken as it is, every other database is an `Address`."""
     try:
         if isinstance(target, Address):
-            more = {"isolation_level": "READ COMMITTED"} if target.family else {}
-            return create_engine(target.url(), connect_args=target.connect_args(), poolclass=StaticPool, hide_parameters=True, **more)
+            arguments = target.connect_args() | dict(more)
+            options = {"isolation_level": "READ COMMITTED"} if target.family else {}
+            engine = create_engine(target.url(), connect_args=arguments, poolclass=StaticPool, hide_parameters=True, **options)
+            _prepare_server(engine, target.family, wait_s)
+            return engine
         engine = create_engine(make_url(target), poolclass=StaticPool, hide_parameters=True, connect_args={"check_same_thread": False})
     except (exc.ArgumentError, ImportError) as error:
         raise Misconfigured("the store's database URL cannot be used", hint="write it as dialect://user@host/database, and install its driver") from error
@@ -55,8 +82,8 @@ def engine_of(target: str | Address, wait_s: float = 10.0) -> Engine:
 class SqlAlchemySession:
     """One connection of an engine with a single one, so that SQLite has one writer."""
 
-    def __init__(self, target: str | Address, *, wait_s: float = 10.0) -> None:
-        self._engine = engine_of(target, wait_s)
+    def __init__(self, target: str | Address, *, wait_s: float = 10.0, more: Mapping[str, Any] | None = None) -> None:
+        self._engine = engine_of(target, wait_s, more or {})
         self._place = target.place if isinstance(target, Address) else target.rsplit("/", 1)[-1]
         self._connection: Connection | None = None
 

@@ -82,12 +82,12 @@ class TableStore:
     async def _read(self, ask: Callable[[Session], T]) -> T:
         if self._writer is None:
             await self._write_worker.do(self._writing)
-        return await self._read_worker.do(lambda: ask(self._reading()))
+        return await self._read_worker.do(lambda: whole(lambda: ask(self._reading())))
 
     async def prepare(self, items: Sequence[Item]) -> None:
         """Create what is missing: item tables from the catalogue, and the store's own tables."""
         tables = [item_table(item) for item in items]
-        await self._write_worker.do(lambda: self._writing().create(tables))
+        await self._write_worker.do(lambda: whole(lambda: self._writing().create(tables)))
 
     async def apply(self, batch: Batch, item: Item, subjects: pl.DataFrame, *, fence: int = 0) -> Receipt:
         """Apply one batch, or answer with the receipt of the first time. See `Store`."""

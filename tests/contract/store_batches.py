@@ -69,9 +69,9 @@ def subjects(rows: Sequence[Said]) -> pl.DataFrame:
     return pl.DataFrame([(KEYS.hash_text(name), "legal", "uscc", name, f"{name}公司") for name in names], schema=SUBJECTS_SCHEMA, orient="row")
 
 
-async def say(store: Store, *rows: Said, of: Item = PENALTY, **header: Any) -> Receipt:
+async def say(store: Store, *rows: Said, of: Item = PENALTY, fence: int = 0, **header: Any) -> Receipt:
     """Apply rows as one batch."""
-    return await store.apply(batch(rows, of=of, **header), of, subjects(rows))
+    return await store.apply(batch(rows, of=of, **header), of, subjects(rows), fence=fence)
 
 
 def fates(receipt: Receipt) -> list[Fate]:

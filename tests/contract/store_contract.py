@@ -6,8 +6,8 @@ import asyncio
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,14 @@ class StoreContract:
 
     def opened(self, folder: Path, **options: Any) -> Store:
         """A store in a folder, with the clock at `NOW`."""
+        raise NotImplementedError
+
+    def held(self, folder: Path) -> AbstractContextManager[None]:
+        """While it lasts, somebody else holds a lock that writing needs."""
+        raise NotImplementedError
+
+    def at_rest(self, folder: Path) -> bytes:
+        """Everything that lies on disk."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -233,7 +241,7 @@ class StoreContract:
         await say(store, *(Said(f"k{n}") for n in range(50)), Said("lost", subject=None))
         await say(store, Said("k1", "b"), Said("lost", "b", subject=None), arrival=2)
 
-        at_rest = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        at_rest = self.at_rest(tmp_path)
 
         assert len(at_rest) > 10_000
         assert ID_NO.encode() not in at_rest
@@ -241,14 +249,61 @@ class StoreContract:
     async def test_a_locked_store_is_unavailable_and_works_again_afterwards(self, tmp_path: Path) -> None:
         store = self.opened(tmp_path, wait_s=0.1)
         await store.prepare([PENALTY])
-        holder = _holding(tmp_path / "store.sqlite")
+        await say(store, Said("k1"))
 
-        with pytest.raises(Unavailable, match="locked"):
-            await say(store, Said("k1"))
-        holder.communicate(b"\n", timeout=10)
+        with self.held(tmp_path), pytest.raises(Unavailable, match="locked"):
+            await say(store, Said("k2"))
 
-        assert fates(await say(store, Said("k1"))) == [Fate.INSERTED]
+        assert fates(await say(store, Said("k2"))) == [Fate.INSERTED]
         await store.close()
+
+    async def test_a_loader_that_lost_its_item_changes_nothing(self, store: Store, tmp_path: Path) -> None:
+        zombie = self.opened(tmp_path)
+        await say(zombie, Said("k1"), fence=1)
+        await say(store, Said("k2"), arrival=2, fence=2)
+
+        with pytest.raises(Unavailable, match="taken over") as raised:
+            await say(zombie, Said("k1", "b"), Said("k3"), arrival=3, fence=1)
+        with pytest.raises(Unavailable, match="taken over"):
+            await zombie.recognise(batch([Said("k1")], arrival=4).header, PENALTY, fence=1)
+        await zombie.close()
+
+        assert raised.value.code == "fenced"
+        assert await texts(store) == {"k1": ("a", 0), "k2": ("a", 0)}
+        assert len(await store.receipts(PENALTY.code)) == await store.head(PENALTY.code) == 2
+        assert fates(await say(store, Said("k3"), arrival=5, fence=2)) == [Fate.INSERTED]
+
+    async def test_two_loaders_that_apply_one_batch_at_once_have_one_effect(self, store: Store, tmp_path: Path) -> None:
+        other, rows = self.opened(tmp_path), [Said(f"k{n}") for n in range(300)]
+        await other.prepare([PENALTY])
+
+        receipts = await asyncio.gather(say(store, *rows), say(other, *rows))
+
+        assert sorted(receipt.seen for receipt in receipts) == [False, True]
+        assert fates(receipts[0]) == fates(receipts[1])
+        assert [receipt.seq for receipt in receipts] == [1, 1]
+        assert (await store.count(PENALTY.code), await store.head(PENALTY.code)) == (300, 1)
+        await other.close()
+
+    async def test_loaders_that_take_turns_know_of_each_other_s_rows(self, store: Store, tmp_path: Path) -> None:
+        other = self.opened(tmp_path)
+        await say(store, Said("k1"))
+        await say(other, Said("k2"), arrival=2)
+        await say(store, Said("k3"), arrival=3)
+
+        receipt = await say(other, Said("k1", "b"), Said("k2"), Said("k3"), Said("k4"), arrival=4)
+
+        assert fates(receipt) == [Fate.UPDATED, Fate.UNCHANGED, Fate.UNCHANGED, Fate.INSERTED]
+        assert fates(await say(store, Said("k4"), arrival=5)) == [Fate.UNCHANGED]
+        await other.close()
+
+    async def test_characters_of_four_bytes_and_of_every_kind_come_back(self, store: Store) -> None:
+        text = "𠮷野家\n\"quoted\", 'it''s' \\N \t|%s"
+        await say(store, *(Said(f"k{n}", text) for n in range(30)))
+
+        await say(store, *(Said(f"k{n}", text + "!") for n in range(1, 30)), arrival=2)
+
+        assert await texts(store) == {"k0": (text, 0)} | {f"k{n}": (text + "!", 0) for n in range(1, 30)}
 
     async def test_a_cancelled_call_is_finished_before_the_cancellation_goes_on(self, store: Store) -> None:
         rows = [Said(f"k{n}") for n in range(5000)]
@@ -263,11 +318,10 @@ class StoreContract:
         assert await store.count(PENALTY.code) == 5000 * len(await store.receipts(PENALTY.code))
 
     async def test_a_killed_process_leaves_whole_batches_only(self, tmp_path: Path) -> None:
-        chance = random.Random(20261101)
+        chance, store = random.Random(20261101), self.opened(tmp_path)
         for _ in range(3):
             await _kill_while_applying(type(self), tmp_path, after=chance.randint(1, 4), pause=chance.uniform(0, 0.05))
 
-        store = self.opened(tmp_path)
         applied = await store.receipts(PENALTY.code)
         heard = [entry.seq for seq in range(await store.head(PENALTY.code)) for entry in await store.journal(PENALTY.code, seq)]
 
@@ -277,13 +331,15 @@ class StoreContract:
         await store.close()
 
 
-def _holding(path: Path) -> subprocess.Popen[bytes]:
-    """Another program that holds the file's write lock until it is spoken to."""
+@contextmanager
+def held_file(path: Path) -> Iterator[None]:
+    """Another program holds a SQLite file's write lock."""
     code = f"import sqlite3, sys; c = sqlite3.connect({str(path)!r}, isolation_level=None); c.execute('BEGIN IMMEDIATE'); print('held', flush=True); sys.stdin.readline(); c.close()"
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    return holder
+    yield
+    holder.communicate(b"\n", timeout=10)
 
 
 async def _kill_while_applying(case: type[StoreContract], folder: Path, *, after: int, pause: float) -> None:

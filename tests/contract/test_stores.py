@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -25,7 +26,7 @@ from hub.contracts.errors import Misconfigured, Unavailable
 from hub.contracts.item import Item
 from hub.contracts.store import Store
 from tests.contract.store_batches import FEED, KEYS, NOW, PENALTY, fates, item, say
-from tests.contract.store_contract import StoreContract
+from tests.contract.store_contract import StoreContract, held_file
 from tests.contract.store_oracle import Fold, Said
 
 
@@ -37,14 +38,31 @@ def generic(folder: Path, **options: Any) -> Store:
     return GenericStore(f"sqlite:///{folder / 'store.sqlite'}", KEYS, **{"clock": lambda: NOW, **options})
 
 
+def in_files(folder: Path) -> bytes:
+    """Everything that a folder's files hold."""
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
 class TestSqliteStore(StoreContract):
     def opened(self, folder: Path, **options: Any) -> Store:
         return fast(folder, **options)
+
+    def held(self, folder: Path) -> AbstractContextManager[None]:
+        return held_file(folder / "store.sqlite")
+
+    def at_rest(self, folder: Path) -> bytes:
+        return in_files(folder)
 
 
 class TestGenericStore(StoreContract):
     def opened(self, folder: Path, **options: Any) -> Store:
         return generic(folder, **options)
+
+    def held(self, folder: Path) -> AbstractContextManager[None]:
+        return held_file(folder / "store.sqlite")
+
+    def at_rest(self, folder: Path) -> bytes:
+        return in_files(folder)
 
 
 BOTH = pytest.mark.parametrize("opened", [fast, generic])
