@@ -189,8 +189,8 @@ class PostgresDatabase:
             finally:
                 wire.back("asked")
             return
-        wire.begin(more_s=more_s)
         try:
+            wire.begin(more_s=more_s)
             yield wire
         finally:
             wire.end()

@@ -61,14 +61,14 @@ def decision(error: BaseException, place: str) -> HubError:
 
 def _unanswered(said: str, place: str) -> HubError:
     """An error without a code: of the login, or of the wire."""
-    if any(word in said for word in _CERTIFICATE) and "closed" not in said and "eof" not in said:
-        hint = 'name the authority of its certificate as `ca`, or write tls: "off" and say because: …'
-        return Misconfigured(f"no encrypted connection to {place}, or its certificate is not the one expected", hint=hint)
     if ("fatal" in said or "致命" in said) and not any(word in said for word in _SHUT):
         for word, state in (("password", "28P01"), ("认证", "28P01"), ("pg_hba", "28000"), ("database", "3D000"), ("数据库", "3D000")):
             if word in said:
                 return Misconfigured(f"the database {place} {_SAID[state][0]}", hint=_SAID[state][1], code=state)
         return Misconfigured(f"the database {place} refuses the login", hint="correct user, password and database")
+    if any(word in said for word in _CERTIFICATE) and "closed" not in said and "eof" not in said:
+        hint = 'name the authority of its certificate as `ca`, or write tls: "off" and say because: …'
+        return Misconfigured(f"no encrypted connection to {place}, or its certificate is not the one expected", hint=hint)
     return Unavailable(f"the database {place} does not answer", hint="check that the server runs, and that this machine reaches its host and port")
 
 
@@ -123,9 +123,9 @@ class Wire:
             return int(self.connection.execute(sql, values).rowcount)
 
     def described(self, sql: str) -> tuple[list[str], list[int], list[int]]:
-        """Names, type numbers and type modifiers of what a statement answers with."""
+        """Names, type numbers and type modifiers of what a statement answers with. Asked in binary, so that the protocol takes no second statement."""
         with self.border(), self.watched():
-            cursor = self.connection.execute(sql, ())
+            cursor = self.connection.cursor(binary=True).execute(sql, ())
             names = [column.name for column in cursor.description]
             return names, [column.type_code for column in cursor.description], [cursor.pgresult.fmod(number) for number in range(len(names))]
 

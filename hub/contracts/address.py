@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,6 +33,13 @@ OPTIONS: Mapping[str, frozenset[str]] = {
 """Options that may be set, by dialect. Not among them, on purpose: `local_infile`, `init_command`, `read_default_file`, `unix_socket`, `sslmode`, …"""
 
 PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "oracle": 1521}
+FILES: frozenset[str] = frozenset(("sqlite", "duckdb", "access", "shillelagh", "csvdb", "gsheets"))
+"""Dialects that open files, or whatever a statement names, instead of a server."""
+
+_SECONDS = range(1, 601)
+_HOST = re.compile(r"[\w.\-]{1,255}|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_SERVICE = re.compile(r"[\w.$#\-]{1,128}")
+_WORD = re.compile(r"[\w .:+\-]{1,64}")
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)?")
 _TLS_HINT = 'let the server offer TLS, or write tls: "off" and say because: …'
 
@@ -58,16 +65,36 @@ class Address:
     because: str = ""
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.drivername):
-            raise Misconfigured(f"{self.drivername!r} is no database dialect", hint="write postgresql, mysql, oracle, or the dialect's own name")
-        if not self.host or any(c in self.host for c in "/\\@?,; "):
+        self._check_driver()
+        if not _HOST.fullmatch(self.host):
             raise Misconfigured("a database needs the name or address of its host", hint="write host: db.example; sockets and lists of hosts are not taken")
-        for name in self.options:
-            if name not in self.allowed:
-                hint = f"allowed are {', '.join(sorted(self.allowed))}"
-                raise Misconfigured(f"option {name!r} is not allowed on a connection to {self.dialect}", hint=hint)
+        if not self.database or not f"{self.database}{self.user}{self.ca}".isprintable():
+            raise Misconfigured("a database needs its name", hint="write database: credit, in characters that can be seen")
+        if self.family == "oracle" and not _SERVICE.fullmatch(self.database):
+            raise Misconfigured(
+                "the database of Oracle is its service name", hint="write it alone, without brackets and equal signs: a descriptor is not taken"
+            )
+        for name, value in self.options.items():
+            self._check_option(name, value)
         if self.tls == "off" and not self.local and not self.because.strip():
             raise Misconfigured(f"passwords and records would travel in clear to {self.host}", hint=_TLS_HINT)
+
+    def _check_driver(self) -> None:
+        """A family's own driver alone: others let the server ask for files of this machine, or name TLS otherwise."""
+        if not _NAME.fullmatch(self.drivername):
+            raise Misconfigured(f"{self.drivername!r} is no database dialect", hint="write postgresql, mysql, oracle, or the dialect's own name")
+        if self.dialect in FILES:
+            raise Misconfigured(f"{self.dialect} opens files and is no database server", hint="write postgresql, mysql, oracle, or another server's dialect")
+        if self.family and self.drivername not in (DRIVERS[self.dialect], DRIVERS[self.family]):
+            raise Misconfigured(f"the driver {self.driver} is not taken for {self.dialect}", hint=f"leave it out: {DRIVERS[self.dialect]} is used")
+
+    def _check_option(self, name: str, value: str) -> None:
+        if name not in self.allowed:
+            raise Misconfigured(f"option {name!r} is not allowed on a connection to {self.dialect}", hint=f"allowed are {', '.join(sorted(self.allowed))}")
+        if not _WORD.fullmatch(value) or ("timeout" in name and not (value.isdecimal() and int(value) in _SECONDS)):
+            raise Misconfigured(
+                f"option {name} of a connection to {self.dialect} has no proper value", hint="write a plain word, or whole seconds from 1 to 600"
+            )
 
     @property
     def drivername(self) -> str:
@@ -115,13 +142,19 @@ class Address:
         if not self.encrypted:
             return arguments
         if self.family == "postgresql":
-            return arguments | {"sslmode": "verify-full", "sslrootcert": self.ca or "system"}
-        context = ssl.create_default_context(cafile=self.ca or None)
+            return arguments | {"sslmode": "verify-full", "sslrootcert": self.ca or "system", "gssencmode": "disable"}
+        context = self._trusting()
         if self.family == "mysql":
             return arguments | {"ssl": context}
         if self.family == "oracle":
             return arguments | {"protocol": "tcps", "ssl_context": context}
         raise Misconfigured(f"the hub cannot tell how {self.dialect} encrypts", hint=_TLS_HINT)
+
+    def _trusting(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.ca or None)
+        except OSError as error:  # ssl.SSLError is one
+            raise Misconfigured(f"the certificate of the authority for {self.host} cannot be read", hint="correct `ca`: a file in PEM form") from error
 
     @property
     def place(self) -> str:
@@ -129,10 +162,11 @@ class Address:
         return f"{self.host}:{self.port or PORTS.get(self.family, '?')}/{self.database}"
 
 
-def address_of(text: str, because: str = "") -> Address:
+def address_of(text: str, because: str = "", opened: Callable[[str], str] = str) -> Address:
     """The address that a URL means: `postgresql://user:password@host:port/database?tls=off&connect_timeout=5`.
 
-    It is taken apart into fields, so that only what is allowed gets to the driver; `tls` and `ca` may stand among the options. Raises `Misconfigured`.
+    It is taken apart into fields, so that only what is allowed gets to the driver; `tls` and `ca` may stand among the options. `opened` opens a secret
+    reference in place of the password once it is apart, so that no character of a password means anything to the URL. Raises `Misconfigured`.
     """
     try:
         url = make_url(text)
@@ -148,6 +182,6 @@ def address_of(text: str, because: str = "") -> Address:
     if DRIVERS.get(dialect) == url.drivername:
         driver = ""
     return Address(
-        dialect, url.host or "", url.database or options.pop("service_name", ""), url.username or "", str(url.password or ""), url.port, driver, options,
+        dialect, url.host or "", url.database or options.pop("service_name", ""), url.username or "", opened(str(url.password)) if url.password else "", url.port, driver, options,
         "off" if tls == "off" else "verify", ca, because,
     )  # fmt: skip
