@@ -131,12 +131,13 @@ class MysqlSession:
         self._server.ask(f"DROP TEMPORARY TABLE IF EXISTS {_STAGING}")
         self._server.ask(f"CREATE TEMPORARY TABLE {_STAGING} ENGINE=InnoDB SELECT {wanted} FROM {name(table.name)} LIMIT 0")
         self._append(_STAGING, rows)
-        staged = Table(_STAGING, MetaData(), *(Column(name, keys[name].type if name in keys else table.c[name].type) for name in rows.columns))
+        staged = Table(_STAGING, MetaData(), *(Column(column, (keys[column] if column in keys else table.c[column]).type) for column in rows.columns))
 
         def joined(element: Any, **_options: Any) -> Any:
             return staged.c[element.key] if isinstance(element, BindParameter) and element.key in keys else None
 
-        changed = statement.values({table.c[name]: staged.c[name] for name in rows.columns if name not in keys})
+        changes = {table.c[column]: staged.c[column] for column in rows.columns if column not in keys}
+        changed = statement.values(changes) if changes else statement
         self._whole(self._say(visitors.replacement_traverse(changed, {}, joined)), 0)
         self._server.ask(f"DROP TEMPORARY TABLE {_STAGING}")
 
