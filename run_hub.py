@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from routes.commands import connecting
+from routes.commands import connecting, keeping
 from routes.commands.asking import (
     EXAMPLE_CITY,
     FINDINGS,
@@ -50,6 +50,8 @@ app.add_typer(share_app, name="share")
 app.add_typer(queue_app, name="queue")
 app.add_typer(key_app, name="key")
 app.add_typer(store_app, name="store")
+app.command()(keeping.backup)
+app.command()(keeping.restore)
 
 
 # Running -------------------------------------------------------------------------------------------------------------------------------
