@@ -15,6 +15,7 @@ CODES: Final = (
     "not-allowed",  # anchors, aliases, tags, several documents
     "too-deep",  # more than four levels
     "duplicate-key",
+    "denied-field",  # what may not be collected of persons (R131)
     "duplicate-name",  # two files or fields claim the same name
     "unknown-file",
     "missing-file",
