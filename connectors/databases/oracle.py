@@ -17,6 +17,7 @@ import polars as pl
 from connectors.databases import oracle_statements as made
 from connectors.databases.dialect import Ask, Column, Oddities, Piece, Relation
 from connectors.databases.oracle_errors import translated
+from connectors.databases.oracle_login import Door
 from connectors.databases.oracle_names import described, relation_named
 from connectors.databases.oracle_text import hashed, pieces
 from connectors.databases.oracle_types import LARGE, kind_of, value_of, width_of
@@ -27,22 +28,25 @@ _FETCHED = 32 << 20  # bytes that the widest rows of one fetch may come to
 _MOST, _LEAST, _LARGE = 10_000, 100, 64  # rows of one fetch
 _MARKED = 1_000  # rows that are marked in one call
 _TRIES = 5
-_COOLING = 600.0  # seconds in which a refused password is not tried again
+_PATIENCE = 60.0  # seconds that a login may take
 _NUMBERS: Mapping[str, Callable[[str], object]] = {"expire_time": int, "sdu": int, "tcp_connect_timeout": float}
 
 _thick: list[str] = []
-_refused: dict[int, tuple[float, HubError]] = {}
+_doors: dict[int, Door[oracledb.Connection]] = {}
 _process = threading.Lock()
 
 
 class OracleDatabase:
     """Implements `Database` for Oracle 12.1 and newer in thin mode, 11.2 and newer with Oracle's own client library (`thick`).
 
-    `clock` and `chance` are only for waiting between tries of a status that two sessions write.
+    `patience` is how many seconds a login may take; `chance` and `wait` are only for the pause between tries of a status that two sessions write.
     """
 
-    def __init__(self, config: OracleConfig, *, chance: Callable[[], float] = random.random, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, config: OracleConfig, *, patience: float = _PATIENCE, chance: Callable[[], float] = random.random, wait: Callable[[float], None] = time.sleep
+    ) -> None:
         self._config = config
+        self._patience = patience
         self._place = config.address().place
         self._reader: oracledb.Connection | None = None
         self._writer: oracledb.Connection | None = None
@@ -86,8 +90,10 @@ class OracleDatabase:
         """End the reading transaction."""
         self._held = False
         if self._reader is not None:
-            with self._border("ending a reading transaction"):
+            try:
                 self._reader.rollback()
+            except (oracledb.Error, OSError):
+                self._lose()  # the transaction has ended with its session
 
     def count(self, ask: Ask) -> int:
         """How many rows there are, at most `ask.limit`."""
@@ -181,30 +187,20 @@ class OracleDatabase:
         arguments = address.connect_args() | {name: _NUMBERS[name](value) for name, value in config.options.items() if name in _NUMBERS}
         if config.thick is not None:
             arguments.pop("ssl_context", None)  # Oracle's client takes its wallet's certificates
-        with self._login(hash((self._place, config.user, config.password.get_secret_value()))):
-            connection = oracledb.connect(
-                host=config.host, port=config.port or 1521, service_name=config.database, user=config.user, password=config.password.get_secret_value(),
-                **arguments,
-            )  # fmt: skip
+        password = config.password.get_secret_value()
+
+        def knock() -> oracledb.Connection:
+            with self._border("logging in"):
+                return oracledb.connect(
+                    host=config.host, port=config.port or 1521, service_name=config.database, user=config.user, password=password, **arguments
+                )
+
+        door = _doors.setdefault(hash((self._place, config.user, password)), Door())
+        connection = door.enter(knock, self._patience, self._place)
         connection.call_timeout = max(1, int(config.timeout.total_seconds() * 1000))
         with self._border("setting up the session"):
             connection.cursor().execute(made.SESSION)
         return connection
-
-    @contextmanager
-    def _login(self, whose: int) -> Iterator[None]:
-        """A password that was refused is not tried again for some minutes by any feed of this process, because accounts lock."""
-        until, refusal = _refused.get(whose, (0.0, None))
-        if refusal is not None and time.monotonic() < until:
-            raise Misconfigured(refusal.message, hint=f"{refusal.hint}; the hub tries this password again after ten minutes", code=refusal.code)
-        try:
-            with self._border("logging in"):
-                yield
-        except Misconfigured as error:
-            if error.code == "ORA-01017":
-                _refused[whose] = (time.monotonic() + _COOLING, error)
-            raise
-        _refused.pop(whose, None)
 
     @contextmanager
     def _border(self, doing: str) -> Iterator[None]:

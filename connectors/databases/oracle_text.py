@@ -89,7 +89,7 @@ def _number(values: pl.Series) -> pl.Series:
         .then("-0" + text.str.slice(1))
         .otherwise(text)
     )  # fmt: skip
-    return _expanded(values.alias("v").to_frame().select(whole).to_series())
+    return _expanded(values.to_frame("v").select(whole).to_series().alias(values.name))
 
 
 def _floating(values: pl.Series, column: Column, odd: Counter[tuple[str, str]]) -> pl.Series:
