@@ -154,7 +154,7 @@ def number_text(value: Decimal | int, mask: str) -> str:
     keep = max((i + 1 for i, each in enumerate(part) if each == "0"), default=0)
     if not fill:
         right = right[:keep] + right[keep:].rstrip("0")
-    text = ("-" if value < 0 and rounded else "") + left + ("." + right if part and (right or not fill or fill) else "")
+    text = ("-" if value < 0 and rounded else "") + left + ("." + right if part else "")
     return text.rjust(width + 1 + (len(part) + 1 if part else 0)) if fill else text
 
 

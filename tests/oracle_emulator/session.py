@@ -20,6 +20,7 @@ from tests.oracle_emulator.wire import ACCEPT, BREAK, CONNECT, DATA, MARKER, REF
 _FUNCTION, _PIGGYBACK, _ROW = 3, 17, 7
 _PARSE, _BIND, _DEFINE, _EXECUTE, _FETCH, _COMMIT, _DESCRIBE, _BATCH_ERRORS = 1, 8, 0x10, 0x20, 0x40, 0x100, 0x20000, 0x80000
 _ROW_COUNTS = 0x4000
+_CANCELLED = 1013
 _LONG, _LONG_RAW = 8, 24
 _BYTES = frozenset((1, 8, 23, 24, 96))
 
@@ -115,7 +116,10 @@ class Conversation:
         try:
             return self._message(request)
         except OracleError as error:
-            self._link.answer(self._ended(error=error))
+            if error.code == _CANCELLED and self._link.waiting() and self._link.packet()[0] == MARKER:
+                self._broken()
+            else:
+                self._link.answer(self._ended(error=error))
         except Broken:
             self._broken()
         return True
@@ -128,7 +132,7 @@ class Conversation:
             if kind == MARKER and body[2] == RESET:
                 break
         self._link.marker(RESET)
-        self._link.answer(self._ended(error=OracleError(1013, WORDS[1013])))
+        self._link.answer(self._ended(error=OracleError(_CANCELLED, WORDS[_CANCELLED])))
 
     def _message(self, request: Request) -> bool:
         kind = request.byte()
@@ -199,7 +203,7 @@ class Conversation:
         self._user = user.upper()
         known = {name.upper(): password for name, password in self._server.catalogue.users.items()}
         self._login = Login(known.get(self._user))
-        return _parameters({name: value for name, value in self._login.challenge().items()}) + status()
+        return _parameters(self._login.challenge()) + status()
 
     def _second_login(self, request: Request) -> bytes:
         _, pairs = self._pairs(request)

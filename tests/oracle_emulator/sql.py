@@ -440,6 +440,8 @@ def _clauses(nodes: Nodes) -> dict[str, Nodes]:
     found = dict(_cut(nodes, ("SELECT", *_CLAUSES)))
     if "CONNECT" in found or "START" in found:
         raise OracleError(3001, "unimplemented feature: CONNECT BY")
+    if any(not body for name, body in found.items() if name not in ("FOR", "FETCH")):
+        raise OracleError(936, "missing expression")
     if "FROM" not in found:
         raise OracleError(923, "FROM keyword not found where expected")
     return found

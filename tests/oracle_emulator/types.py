@@ -121,7 +121,7 @@ def declared(text: str) -> Type:
         return Type(name, _WIDTHS[name], 0, 6 if size is None else size)
     if name in ("CHAR", "NCHAR", "VARCHAR2", "NVARCHAR2", "RAW"):
         return Type(name, size or 1, characters=unit == "CHAR" or name in _NATIONAL)
-    return Type(name, _WIDTHS.get(name, 0))
+    return Type(name)
 
 
 def described(name: str, kind: Type, position: int, version: int, *, nullable: bool = True) -> bytes:
