@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from connectors.databases.outlet_settings import DatabaseOutletConfig, MysqlOutletConfig, PostgresOutletConfig
 from connectors.databases.settings import DatabaseRead, MysqlConfig, OracleConfig, PostgresConfig, SqlConfig
 from connectors.folder import FolderConfig, FolderOutlet, FolderOutletConfig, FolderRead, FolderSource
 from connectors.gateway.settings import GatewayConfig, GatewayRead
@@ -59,6 +60,12 @@ def _bring(config: SftpOutletConfig, *, share: str, home: Path, broker: Broker) 
     from connectors.sftp.outlet import SftpOutlet
 
     return SftpOutlet(config)
+
+
+def _rows(config: DatabaseOutletConfig, *, share: str, home: Path, broker: Broker) -> Outlet:
+    from connectors.databases.outlet import DatabaseOutlet
+
+    return DatabaseOutlet(config)
 
 
 def _soap(config: SoapConfig, read: SoapRead, **hub: Any) -> Source:
@@ -120,6 +127,8 @@ _SOURCES: Mapping[str, SourceKind] = {
 
 _OUTLETS: Mapping[str, OutletKind] = {
     "folder": OutletKind(FolderOutletConfig, _folder),
+    "mysql": OutletKind(MysqlOutletConfig, _rows),
+    "postgres": OutletKind(PostgresOutletConfig, _rows),
     "queue": OutletKind(SubscriberConfig, _queue),
     "sftp": OutletKind(SftpOutletConfig, _bring),
     "webhook": OutletKind(WebhookConfig, _webhook),
