@@ -48,9 +48,9 @@ class MysqlSession:
     def __init__(self, address: Address, *, wait_s: float = 10.0, readonly: bool = False) -> None:
         self._server = Conversation(address, wait_s=wait_s, readonly=readonly)
 
-    @property
     def note(self) -> str:
         """What an operator should know about the server, "" for nothing."""
+        self._server.ask("DO 0")
         if self._server.loads:
             return ""
         return "the database server takes no LOAD DATA LOCAL, so rows go by INSERT, which is slower; set local_infile=1 there"
@@ -202,3 +202,7 @@ class MysqlStore(TableStore):
 
     def __init__(self, address: Address, keys: KeyRing, *, wait_s: float = 10.0, clock: Callable[[], datetime] = local_now) -> None:
         super().__init__(lambda readonly: MysqlSession(address, wait_s=wait_s, readonly=readonly), keys, beside=True, memory=Memory(), clock=clock)
+
+    async def note(self) -> str:
+        """What an operator should know about the server, "" for nothing."""
+        return await self._read(lambda session: session.note() if isinstance(session, MysqlSession) else "")

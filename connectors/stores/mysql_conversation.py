@@ -54,7 +54,7 @@ class Conversation:
             if number in LOST or number in MOVED:
                 self.drop()
             said = str(error.args[-1]) if error.args else ""
-            raise decision(TLS if isinstance(error.__cause__, ssl.SSLError) else number, said, self.place) from error
+            raise decision(TLS if isinstance(getattr(error, "original_exception", None), ssl.SSLError) else number, said, self.place) from error
         except _NONSENSE as error:
             self.drop()
             raise decision(2013, "", self.place) from error

@@ -14,7 +14,7 @@ from typing import Any
 
 from pymysql import MySQLError  # type: ignore[import-untyped]
 from pymysql.connections import Connection  # type: ignore[import-untyped]
-from pymysql.constants import CLIENT, COMMAND  # type: ignore[import-untyped]
+from pymysql.constants import CLIENT, COMMAND, CR  # type: ignore[import-untyped]
 from pymysql.protocol import LoadLocalPacketWrapper, OKPacketWrapper  # type: ignore[import-untyped]
 
 from hub.contracts.address import Address
@@ -96,7 +96,10 @@ class Link(Connection):  # type: ignore[misc]
         """
         self._execute_command(COMMAND.COM_QUERY, sql)
         request = self._read_packet()
-        if not request.is_load_local_packet() or LoadLocalPacketWrapper(request).filename != file.encode():
+        if not request.is_load_local_packet():
+            self._force_close()
+            raise MySQLError(CR.CR_COMMANDS_OUT_OF_SYNC, "a load was answered without asking for its file")
+        if LoadLocalPacketWrapper(request).filename != file.encode():
             self._force_close()
             raise Misconfigured(_ASKED, hint=_ASKED_HINT)
         self._send(pieces)
