@@ -23,7 +23,6 @@ from routes.backup_tables import described, packed, pieces, reflected, settle
 from routes.databases import STATE, HubDatabase, databases_of
 
 OBJECTS = ("landing", "claims")
-MARK = ".hub"
 _ITEM_TABLE = re.compile(r"[a-z]\d{4}_[fzgj]\d{2}_\d{2}")
 """Items that the catalogue no longer names have tables still."""
 
@@ -118,7 +117,7 @@ def _dump(writer: BackupWriter, database: HubDatabase, connection: Connection) -
 
 def _objects(writer: BackupWriter, root: Path, name: str) -> None:
     """Sealed objects as they lie there. One that is gone by now was handed on; half-written ones are no objects."""
-    for path in [*sorted(root.glob("[0-9a-f][0-9a-f]/*")), root / MARK]:
+    for path in sorted(root.glob("[0-9a-f][0-9a-f]/*")):
         try:
             opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:

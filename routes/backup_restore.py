@@ -19,18 +19,17 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, delete, inse
 from config.resolved import HubConfig
 from config.secrets import Secrets
 from hub.contracts.errors import Misconfigured, Rejected, Unavailable
+from hub.keystore import identity
 from hub.lock import HomeLock
 from hub.tables import event
-from routes.backup import MARK, OBJECTS, summary
+from routes.backup import OBJECTS, summary
 from routes.backup_file import BackupReader, Key, Member
 from routes.backup_tables import count, go_on_counting, put, reflected, table_for, unpacked
 from routes.databases import STATE, HubDatabase, databases_of
 
-SECRETS = "secrets"
+SECRETS, LANDING = "secrets", "landing"
 CONFIG = "restored-config"
-_MEMBER = re.compile(
-    rf"keys/ring\.json|config/(?:[\w-]+/)?[\w.-]+\.yaml|(?:{'|'.join(OBJECTS)})/(?:[0-9a-f]{{64}}|\{MARK})|tables/[a-z+]+/[a-z0-9_]+/\d{{6}}\.parquet"
-)
+_MEMBER = re.compile(rf"keys/ring\.json|config/(?:[\w-]+/)?[\w.-]+\.yaml|(?:{'|'.join(OBJECTS)})/[0-9a-f]{{64}}|tables/[a-z+]+/[a-z0-9_]+/\d{{6}}\.parquet")
 _LARGEST_PIECE = 1 << 30
 _UNDER_WAY = Table("restore_under_way", MetaData(), Column("number", String(32), primary_key=True))
 _NUMBER = ".restore"
@@ -100,7 +99,7 @@ def _restore(config: HubConfig, reader: BackupReader, manifest: dict[str, Any], 
         if reader.manifest != manifest:
             raise Rejected("the backup was changed while it was read", hint="give the command again")
         for intake in intakes.values():
-            intake.finish()
+            intake.finish(part)
     (part / SECRETS).mkdir(mode=0o700, exist_ok=True)
     if (home / SECRETS).exists():
         (part / SECRETS).rmdir()
@@ -135,7 +134,7 @@ def _begin_again(part: Path, home: Path) -> str:
 
 def _place(name: str) -> Path:
     kind, _, rest = name.partition("/")
-    if kind in OBJECTS and rest != MARK:
+    if kind in OBJECTS:
         return Path(kind) / rest[:2] / rest
     return Path(CONFIG if kind == "config" else kind) / rest
 
@@ -226,8 +225,8 @@ class Intake:
         put(self.connection, self._targets[table], unpacked(piece))
         self._step()
 
-    def finish(self) -> None:
-        """Count everything, and make it last."""
+    def finish(self, part: Path) -> None:
+        """Count everything, and make it last; the landing that comes back is the one that the state belongs to."""
         for described in self.given["tables"]:
             target = self._targets[described["name"]]
             if (there := count(self.connection, target)) != described["rows"]:
@@ -235,6 +234,10 @@ class Intake:
             go_on_counting(self.connection, target)
         if STATE in self.database.names:
             now = datetime.now(UTC).isoformat(timespec="seconds")
+            mark = self.connection.execute(select(identity.c.value).where(identity.c.name == LANDING)).scalar()
+            if mark is not None:
+                (part / LANDING).mkdir(mode=0o700, exist_ok=True)
+                (part / LANDING / ".hub").write_text(mark, "ascii")
             self.connection.execute(insert(event).values(at=now, what="restored", where="hub", detail=json.dumps({"backup": self.at})))
         self.connection.commit()
 
