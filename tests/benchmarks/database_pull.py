@@ -11,6 +11,7 @@ import json
 import resource
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from connectors.databases.mysql import MysqlDatabase
 from connectors.databases.settings import MysqlConfig
 from connectors.databases.source import database_source
 from connectors.memory import MemoryIntake
+from hub.contracts.blocking import to_its_end
 from hub.contracts.headings import normalise_heading
 from hub.contracts.keys import KeyRing
 from hub.contracts.source import LandingWriter
@@ -56,16 +58,17 @@ async def measure(server: MariaServer, database: str, read: dict[str, Any], keys
     config = MysqlConfig.model_validate(server.settings(database))
     intake = LandedIntake(Landing(home / read.get("since", {}).get("time", "all" if not read else "id"), keys))
     known = frozenset(map(normalise_heading, NAMES))
+    settings = DatabaseRead.model_validate({"table": "penalty", **read})
     about: dict[str, Any] = {"feed": "A0030.penalty", "item": "A0030-F06-01", "known": known, "intake": intake}
     source = database_source(lambda: MysqlDatabase(config), config, settings, **about)
-    plan = FeedPlan(PENALTY, keys)
+    plan, pool = FeedPlan(PENALTY, keys), ThreadPoolExecutor(1)
     began, offering, rows, passed = time.perf_counter(), 0.0, 0, 0
     first = None
     async with aclosing(source.batches()) as batches:
         async for batch in batches:
             first = first or time.perf_counter() - began
             at = time.perf_counter()
-            step = await asyncio.to_thread(prepare, batch, plan, now=datetime(2026, 11, 24))
+            step = await to_its_end(pool, prepare, batch, plan, now=datetime(2026, 11, 24))
             offering += time.perf_counter() - at
             rows, passed = rows + batch.header.rows, passed + len(step.passed)
             intake.settle(batch)
