@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from connectors.databases.mysql import MysqlDatabase
-from connectors.databases.settings import MysqlConfig
+from connectors.databases.settings import DatabaseRead, MysqlConfig
 from connectors.databases.source import database_source
 from connectors.memory import MemoryIntake
 from hub.contracts.blocking import to_its_end
