@@ -40,6 +40,7 @@ from hub.contracts.address import Address
 from hub.contracts.keys import KeyRing
 
 _FEW = 20
+_PIECE = 4_096
 _LINK = {"prepare_threshold": None, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 """A server that has gone is noticed within a minute. No prepared statements: each lookup is planned for its own number of keys."""
 _MOMENT = "%Y-%m-%d %H:%M:%S"
@@ -100,9 +101,9 @@ class PostgresSession(SqlAlchemySession):
     def _copy(self, table: Table, rows: pl.DataFrame) -> None:
         prepare = self._engine.dialect.identifier_preparer
         columns = ", ".join(prepare.quote(name) for name in rows.columns)
-        text = rows.write_csv(include_header=False, datetime_format=_MOMENT).encode()
         with self._driver() as cursor, cursor.copy(f"COPY {prepare.format_table(table)} ({columns}) FROM STDIN (FORMAT csv)") as copy:
-            copy.write(text)
+            for part in rows.iter_slices(_PIECE):  # the server reads one while the next is written
+                copy.write(part.write_csv(include_header=False, datetime_format=_MOMENT).encode())
 
     @contextmanager
     def _staged(self, like: dict[str, Any], rows: pl.DataFrame) -> Iterator[Table]:
@@ -138,7 +139,8 @@ class PostgresSession(SqlAlchemySession):
                 return stage.c[element.key] if isinstance(element, BindParameter) and element.key in named else None
 
             whole: Any = visitors.replacement_traverse(statement, {}, replace)
-            connection.execute(whole.values({name: stage.c[name] for name in rows.columns if name not in named}))
+            changes = {name: stage.c[name] for name in rows.columns if name not in named}
+            connection.execute(whole.values(changes) if changes else whole)
 
     def add_new(self, table: Table, rows: pl.DataFrame) -> None:
         """See `Session`."""

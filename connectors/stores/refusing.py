@@ -91,15 +91,15 @@ def column_of(error: object) -> str:
 def decision(error: exc.SQLAlchemyError, place: str) -> HubError:
     """Which of the three decisions an error of any dialect asks for."""
     origin = getattr(error, "orig", None) or error
-    if state := getattr(origin, "sqlstate", None):
-        return by_sqlstate(str(state), column_of(origin), place)
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return lost(place)
     number = origin.args[0] if origin.args else None
-    if isinstance(number, int):
+    if isinstance(number, int):  # PyMySQL's errors have an SQLSTATE too, which says less
         from connectors.stores import mysql_errors
 
         return mysql_errors.decision(number, str(origin), place)
+    if state := getattr(origin, "sqlstate", None):
+        return by_sqlstate(str(state), column_of(origin), place)
     return _by_words(error, str(origin).lower(), place)
 
 

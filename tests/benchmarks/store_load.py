@@ -1,6 +1,6 @@
-"""How fast the SQLite store takes new rows and known rows, beside a plain `sqlite3` upsert of the same rows.
+"""How fast a store takes new rows and known rows, beside the plain way of loading the same rows into the same engine in the same run.
 
-Run as `python -m tests.benchmarks.store_load [--batches N] [--folder DIR]`.
+Run as `python -m tests.benchmarks.store_load [--engine sqlite|postgres|maria] [--rows N] [--folder DIR]`. Servers are started for it.
 """
 
 from __future__ import annotations
@@ -9,25 +9,27 @@ import argparse
 import asyncio
 import json
 import resource
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from connectors.stores.sqlite import SqliteStore
+from connectors.stores import open_store
 from connectors.stores.stored import to_stored
 from connectors.stores.tables import item_table
 from hub.contracts.batch import OP, ORDINAL, RECORD_ID, ROW_HASH, SOURCE_TIME, STATUS, SUBJECT_ID, Batch, Header, Origin
 from hub.contracts.item import Field, Item, Kind, Level
 from hub.contracts.keys import KeyRing
-from hub.contracts.store import SUBJECTS_SCHEMA
+from hub.contracts.store import SUBJECTS_SCHEMA, Store
+from tests.benchmarks import plain_loads
+from tests.databases import MariaServer, PostgresServer
 
-ROWS = 50_000
+ROWS = 32_000
 SUBJECTS = 200_000
 KEYS = KeyRing("0" * 64, {"k1": b"1" * 32})
 TEXTS = ("uscc", "name", "doc_no", "basis", "facts", "content", "office", "office_code", "remark")
@@ -75,9 +77,8 @@ def batch(number: int, arrival: int) -> tuple[Batch, pl.DataFrame]:
     return Batch(header, frame), subjects
 
 
-async def measure(path: Path, batches: int, arrivals: int = 2) -> Iterator[float]:
+async def measure(store: Store, batches: int, arrivals: int = 2) -> list[float]:
     """Rows per second of each arrival."""
-    store = SqliteStore(path, KEYS)
     await store.prepare([ITEM])
     speeds = []
     for arrival in range(1, arrivals + 1):
@@ -90,42 +91,51 @@ async def measure(path: Path, batches: int, arrivals: int = 2) -> Iterator[float
         speeds.append(batches * ROWS / spent)
     assert await store.count(ITEM.code) == batches * ROWS
     await store.close()
-    return iter(speeds)
+    return speeds
 
 
-def floor(path: Path, batches: int) -> float:
-    """Rows per second of `executemany` with an upsert on the record number, durable as the store is."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    names = [column.name for column in item_table(ITEM).columns]
-    connection.execute(f"CREATE TABLE t ({', '.join(names)}, PRIMARY KEY (record_id))")
-    changes = ", ".join(f"{name}=excluded.{name}" for name in names[1:])
-    upsert = f"INSERT INTO t VALUES ({', '.join('?' * len(names))}) ON CONFLICT (record_id) DO UPDATE SET {changes}"
+def plainly(way: plain_loads.Way, batches: int) -> float:
+    """Rows per second of the plain way, which is given the rows as the store keeps them and commits each batch."""
     spent = 0.0
-    for number in range(batches):
-        rows, _ = batch(number, 1)
-        plain = to_stored(rows.frame, ITEM, rows.header, KEYS, datetime(2026, 11, 1)).with_columns(pl.col(pl.Date, pl.Datetime, pl.Decimal).cast(pl.String))
-        started = time.perf_counter()
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(upsert, plain.rows())
-        connection.execute("COMMIT")
-        spent += time.perf_counter() - started
-    connection.close()
+    with way as load:
+        for number in range(batches):
+            rows, _ = batch(number, 1)
+            kept = to_stored(rows.frame, ITEM, rows.header, KEYS, datetime(2026, 11, 1))
+            started = time.perf_counter()
+            load(kept)
+            spent += time.perf_counter() - started
     return batches * ROWS / spent
 
 
+@contextmanager
+def engine(name: str, folder: Path) -> Iterator[tuple[Store, plain_loads.Way]]:
+    """A store and the plain way on one engine, with a database each."""
+    table = item_table(ITEM)
+    if name == "sqlite":
+        yield open_store(str(folder / "store.sqlite"), KEYS), plain_loads.sqlite(folder / "plain.sqlite", table)
+    elif name == "postgres":
+        with PostgresServer() as postgres:
+            yield open_store(postgres.url(postgres.database()), KEYS), plain_loads.postgres(postgres, table)
+    else:
+        with MariaServer() as maria:
+            yield open_store(maria.url(maria.database()), KEYS), plain_loads.maria(maria, table, folder)
+
+
 def main() -> None:
-    """Print speeds and peak memory as JSON."""
+    """Print speeds, ratios and peak memory as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batches", type=int, default=26)
+    parser.add_argument("--engine", choices=("sqlite", "postgres", "maria"), default="sqlite")
+    parser.add_argument("--rows", type=int, default=1_312_000)
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        new, again = asyncio.run(measure(Path(folder) / "store.sqlite", options.batches))
+    batches = max(1, options.rows // ROWS)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, engine(options.engine, Path(folder)) as (store, way):
+        new, again = asyncio.run(measure(store, batches))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        plain = floor(Path(folder) / "floor.sqlite", options.batches)
-    print(json.dumps({"new_rows_per_s": round(new), "again_rows_per_s": round(again), "floor_rows_per_s": round(plain), "peak_mb": peak}))
+        plain = plainly(way, batches)
+    speeds = {"new_rows_per_s": round(new), "again_rows_per_s": round(again), "plain_rows_per_s": round(plain)}
+    ratios = {"new_ratio": round(new / plain, 2), "again_ratio": round(again / plain, 1)}
+    print(json.dumps({"engine": options.engine, "rows": batches * ROWS, **speeds, **ratios, "peak_mb": peak}))
 
 
 if __name__ == "__main__":
