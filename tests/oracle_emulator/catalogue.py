@@ -127,7 +127,7 @@ class Catalogue:
     generation: int = 0
 
     def __post_init__(self) -> None:
-        for table, names in _DICTIONARY.items():
+        for table, names in (_DICTIONARY | {"ALL_TAB_COLS": _DICTIONARY["ALL_TAB_COLUMNS"]}).items():
             self.relations["SYS", table] = Relation("SYS", table, tuple(Column(name, NUMBER if name in _NUMBERS else TEXT) for name in names.split()), "VIEW")
             if table.startswith("ALL_"):
                 for prefix in ("USER_", "DBA_"):
@@ -155,6 +155,8 @@ class Catalogue:
                 owned = next(name for name in ("OWNER", "INDEX_OWNER", "SEQUENCE_OWNER", "USERNAME") if relation.column(name)) if relation.columns else ""
                 body = f'SELECT * FROM "SYS.ALL_{relation.table[5:]}" WHERE "{owned}" = ORA_USER()'
                 connection.execute(f'CREATE TEMP VIEW IF NOT EXISTS "{relation.name}" AS {body}')
+            elif relation.table == "ALL_TAB_COLS":
+                connection.execute(f'CREATE TEMP VIEW IF NOT EXISTS "{relation.name}" AS SELECT * FROM "SYS.ALL_TAB_COLUMNS"')
             elif relation.table.startswith("DBA_") and relation.owner == "SYS":
                 connection.execute(f'CREATE TEMP VIEW IF NOT EXISTS "{relation.name}" AS SELECT * FROM "SYS.ALL_{relation.table[4:]}"')
             elif relation.owner == "SYS":

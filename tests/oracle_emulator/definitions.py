@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -216,6 +217,11 @@ class _Definition:
         return self.catalogue.relations[owner, table]
 
 
+def _system_name(of: str) -> str:
+    """A name for a constraint without one, in Oracle's manner."""
+    return f"SYS_C{zlib.crc32(of.encode()) % 10**7:07d}"
+
+
 def _text(node: object) -> str | None:
     return (node.value or None) if isinstance(node, Token) else None
 
@@ -239,13 +245,13 @@ def _column(part: Nodes, table: str) -> tuple[Column, list[Constraint]]:
             value = part[i + 1]
             default = ("'" + value.value.replace("'", "''") + "'" if value.kind == "text" else value.value) if isinstance(value, Token) else words([value])
         if is_word(node, "PRIMARY", "UNIQUE"):
-            named = chain(part, i - 1)[0][0] if i > 1 and is_word(part[i - 2], "CONSTRAINT") else f"SYS_{table}_{name}"
+            named = chain(part, i - 1)[0][0] if i > 1 and is_word(part[i - 2], "CONSTRAINT") else _system_name(f"{table}.{name}")
             own.append(Constraint(named[:128], "P" if is_word(node, "PRIMARY") else "U", (name,)))
     return Column(name, kind, nullable and not any(each.kind == "P" for each in own), default), own
 
 
 def _table_constraint(part: Nodes, table: str, number: int) -> Constraint | None:
-    name = chain(part, 1)[0][0] if is_word(part[0], "CONSTRAINT") else f"SYS_C_{table}_{number}"
+    name = chain(part, 1)[0][0] if is_word(part[0], "CONSTRAINT") else _system_name(f"{table}.{number}")
     rest = part[2:] if is_word(part[0], "CONSTRAINT") else part
     group = next((node for node in rest if isinstance(node, Group)), None)
     if group is None or not is_word(rest[0], "PRIMARY", "UNIQUE"):
