@@ -95,13 +95,12 @@ def translated(error: BaseException, place: str, doing: str = "") -> HubError:
     who = f"Oracle at {place}{f', {doing}' if doing else ''}"
     if "CERTIFICATE_VERIFY_FAILED" in str(error) or "certificate verify failed" in str(error):
         return Misconfigured(f"{who}: {_TRUST[0]}", hint=_TRUST[1], code=codes[0] if codes else "")
-    for code in codes:
-        if code in STOP:
-            said, hint = STOP[code]
-            return Misconfigured(f"{who}: {said} ({codes[0]}){_named(error, code)}", hint=hint, code=code)
-        if code in WAIT:
-            said, hint = _refined(WAIT[code], error)
-            return Unavailable(f"{who}: {said} ({codes[0]})", hint=hint, code=code)
+    for code in (each for each in codes if each in STOP):  # the driver wraps what it cannot do into "cannot connect"
+        said, hint = STOP[code]
+        return Misconfigured(f"{who}: {said} ({code}){_named(error, code)}", hint=hint, code=code)
+    for code in (each for each in codes if each in WAIT):
+        said, hint = _refined(WAIT[code], error)
+        return Unavailable(f"{who}: {said} ({codes[0]})", hint=hint, code=code)
     if isinstance(error, OSError):
         said, hint = _NAMELESS if isinstance(error, gaierror) else _LISTENER if isinstance(error, ConnectionRefusedError) else _AWAY
         return Unavailable(f"{who}: {said}", hint=hint)

@@ -51,6 +51,7 @@ def test_what_a_server_answers(code: int, kind: type[HubError], way_out: str) ->
     [
         (own(errors.ERR_SERVER_VERSION_NOT_SUPPORTED), Misconfigured, "thick"),
         (own(errors.ERR_FEATURE_NOT_SUPPORTED, feature="Native Network Encryption and Data Integrity", driver_type="thick"), Misconfigured, "thick"),
+        (own(errors.ERR_CONNECTION_FAILED, connection_id="x", cause=own(errors.ERR_SERVER_VERSION_NOT_SUPPORTED)), Misconfigured, "thick"),
         (own(errors.ERR_UNSUPPORTED_VERIFIER_TYPE, verifier_type=0x939), Misconfigured, "thick"),
         (own(errors.ERR_INVALID_SERVICE_NAME, service_name="x", host="h", port=1), Misconfigured, "service name"),
         (own(errors.ERR_LISTENER_REFUSED_CONNECTION, error_code=12520), Unavailable, "sessions"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from connectors.databases import oracle_statements as made
 from connectors.databases.dialect import Ask, Column, Place, Relation
+from connectors.databases.oracle_names import relation_named
 from connectors.databases.oracle_types import sort_of
 from hub.contracts.errors import Misconfigured
 
@@ -152,6 +155,27 @@ def test_columns_that_cannot_be_text_or_in_order_are_said() -> None:
             sql(ask)
         assert said.value.hint
         assert "yesterday" not in said.value.message
+
+
+def dictionary(tables: list[tuple[str, str]], synonyms: list[tuple[str | None, ...]]) -> Callable[[made.Statement, str], list[tuple[Any, ...]]]:
+    """What the server's dictionary answers."""
+    return lambda statement, doing: list(tables) if statement.sql == made.NAMED else list(synonyms) if statement.sql == made.SYNONYMS else []
+
+
+def test_a_name_that_may_mean_several_tables_is_said() -> None:
+    rows = dictionary([("QZJ", "Qy"), ("QZJ", "QY")], [])
+
+    with pytest.raises(Misconfigured, match=r"QZJ\.Qy, QZJ\.QY"):
+        relation_named(rows, "qy", "qzj", "db")
+    with pytest.raises(Misconfigured, match=r"no columns of QZJ\.QY"):
+        relation_named(rows, "QY", "QZJ", "db")
+
+
+def test_a_synonym_behind_a_database_link_is_said() -> None:
+    rows = dictionary([], [("PUBLIC", "QY", "QZJ", "T_QY", "FAR.AWAY")])
+
+    with pytest.raises(Misconfigured, match=r"database link FAR\.AWAY"):
+        relation_named(rows, "qy", "HUB", "db")
 
 
 def test_statements_that_never_change() -> None:
