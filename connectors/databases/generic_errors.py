@@ -13,7 +13,7 @@ _BUSY: Final = frozenset(("1205", "1213", "55P03", "40P01", "40001", "60", "1040
 _PASSING: Final = ("08", "40", "53", "55", "57", "58")
 _AGAIN: Final = frozenset(("1205", "1213", "55P03", "40P01", "40001", "60"))
 _LOGIN: Final = ("denied", "authentication", "password", "login", "unknown database", "does not exist", "no such", "invalid user", "not exist")
-_TLS: Final = ("certificate", "ssl is required", "does not support ssl", "tls")
+_TLS: Final = ("certificate", "ssl is required", "does not support ssl")
 
 
 def codes_of(error: exc.DBAPIError) -> set[str]:
@@ -34,7 +34,7 @@ def decision(error: exc.SQLAlchemyError, place: str) -> HubError:
         return Misconfigured(f"the dialect cannot do for {place} what a pull needs", hint="compare the feed with the table, or ask the dialect's authors")
     codes, said = codes_of(error), str(error.orig).lower()
     code = min(codes, default="", key=lambda each: (len(each) != 5, each))
-    if not error.connection_invalidated and (any(word in said for word in _TLS) and "closed" not in said):
+    if not error.connection_invalidated and any(word in said for word in _TLS):
         hint = 'name the authority of its certificate as `ca`, or write tls: "off" and say because: …'
         return Misconfigured(f"no encrypted connection to {place}, or its certificate is not the one expected", hint=hint, code=code)
     if codes & _BUSY or any(each.startswith(_PASSING) and len(each) == 5 for each in codes):

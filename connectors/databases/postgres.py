@@ -12,24 +12,24 @@ from typing import Final
 
 from connectors.databases import postgres_statements as statements
 from connectors.databases.dialect import Ask, Column, Oddities, Piece, Relation
-from connectors.databases.postgres_wire import Wire
+from connectors.databases.postgres_wire import GRACE_S, Wire
 from connectors.databases.settings import PostgresConfig
 from hub.contracts.errors import Misconfigured, Unavailable
 
-_ROWS, _BYTES = 5_000, 1 << 20
+_ROWS, _BYTES = 20_000, 1 << 20
 _MARKED_AT_ONCE: Final = 20_000
 _MOST_ROWS: Final = 20_000_000
-_COPY: Final = "COPY ({select}) TO STDOUT (FORMAT csv, DELIMITER E'\\x1f', ENCODING 'UTF8')"
+_COPY: Final = "COPY ({select}) TO STDOUT (FORMAT csv, DELIMITER E'\\x1f', ENCODING '{encoding}')"
 _CELL = re.compile(rb'"((?:[^"]|"")*)"|([^\x1f\n"]*)')
 _AGAIN: Final = frozenset(("40P01", "40001", "55P03"))
 _PAUSES_S: Final = (0.05, 0.2, 0.8, 2.0)
 
 
 class PostgresDatabase:
-    """A PostgreSQL database, read only. `pause` waits between attempts to write a mark."""
+    """A PostgreSQL database, read only. `pause` waits between attempts to write a mark; `grace_s` is how long a server may be silent beyond `timeout`."""
 
-    def __init__(self, config: PostgresConfig, *, pause: Callable[[float], None] = time.sleep) -> None:
-        self._config = config
+    def __init__(self, config: PostgresConfig, *, pause: Callable[[float], None] = time.sleep, grace_s: float = GRACE_S) -> None:
+        self._config, self._grace_s = config, grace_s
         self._pause = pause
         self._wire: Wire | None = None
         self._snapshot = False
@@ -96,12 +96,16 @@ class PostgresDatabase:
     def read(self, ask: Ask) -> Iterator[Piece]:
         """The rows, in pieces of about a MiB."""
         sql, values = statements.select(ask)
-        copy = _COPY.format(select=sql)
         patience = self._patience(ask.limit)
-        with self._transaction(patience) as wire, wire.watched(patience) as heard, wire.copied(copy, values) as messages:
-            mend = self._mended if wire.encoding == "SQL_ASCII" else bytes
-            while lines := _gathered(messages, heard):
-                yield Piece(b"".join(map(mend, lines)), len(lines), cells_of(mend(lines[-1])))
+        with self._transaction(patience) as wire:
+            unknown = wire.encoding == "SQL_ASCII"
+            copy = _COPY.format(select=sql, encoding="SQL_ASCII" if unknown else "UTF8")
+            with wire.watched(patience) as watch, wire.copied(copy, values) as messages:
+                while lines := _gathered(messages):
+                    if unknown:
+                        lines = list(map(self._mended, lines))
+                    with watch.resting():
+                        yield Piece(b"".join(lines), len(lines), cells_of(bytes(lines[-1])))
 
     def sums(self, ask: Ask, of: int) -> Mapping[int, tuple[int, str]]:
         """Per bucket: rows, and sums of the rows' MD5."""
@@ -168,7 +172,7 @@ class PostgresDatabase:
             self._wire = None
 
     def _login(self) -> Wire:
-        return Wire(self._config.address(), self._config.timeout.total_seconds())
+        return Wire(self._config.address(), self._config.timeout.total_seconds(), self._grace_s)
 
     def _connected(self) -> Wire:
         if self._wire is None or not self._wire.usable:
@@ -214,12 +218,11 @@ def _column(name: str, declared: str) -> Column:
     return Column(name, declared, statements.sort_of(declared))
 
 
-def _gathered(messages: Iterator[bytes], heard: Callable[[], None]) -> list[bytes]:
+def _gathered(messages: Iterator[bytes]) -> list[bytes]:
     """Rows of one piece, none at the end."""
-    heard()
     lines: list[bytes] = []
     size = 0
-    while size < _BYTES and len(lines) < _ROWS * 4:
+    while size < _BYTES and len(lines) < _ROWS:
         some = list(islice(messages, 64))
         lines += some
         size += sum(map(len, some))

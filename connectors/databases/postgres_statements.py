@@ -96,10 +96,11 @@ def cell(column: Column) -> str:
         return f"encode({name}, 'hex')"
     if declared == "money":
         return f"{name}::numeric"
-    if column.sort in ("number", "date", "time"):
-        return name
-    plain = declared == "text" or declared.startswith("character varying")
-    return f"NULLIF({name if plain else f'{name}::text'}, '')"
+    if declared == "boolean":
+        return f"{name}::text"
+    if declared.startswith("character varying") or declared in ("text", "citext"):
+        return f"NULLIF({name}, '')"
+    return f"NULLIF({name}::text, '')" if declared.startswith(("character", '"char"', "name")) and column.sort == "text" else name
 
 
 def _value(column: Column | None, text: str) -> tuple[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from connectors.databases.postgres_statements import ZONE
 from hub.contracts.address import Address
 from hub.contracts.errors import HubError, Misconfigured, Unavailable
 
-_GRACE_S: Final = 15.0
+GRACE_S: Final = 15.0
 _KEEPALIVE: Final[dict[str, Any]] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 _LOCK_MS: Final = 10_000
 _READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -43,7 +43,7 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
     "40P01": ("broke a deadlock", "it is tried again"),
 }
 _SHUT: Final = ("starting up", "shutting down", "recovery", "too many", "slots", "启动", "关闭", "恢复", "太多", "过多", "保留")
-_CERTIFICATE: Final = ("ssl", "certificate")
+_CERTIFICATE: Final = ("certificate", "does not support ssl", "ssl was required")
 
 
 def decision(error: BaseException, place: str) -> HubError:
@@ -66,17 +66,17 @@ def _unanswered(said: str, place: str) -> HubError:
             if word in said:
                 return Misconfigured(f"the database {place} {_SAID[state][0]}", hint=_SAID[state][1], code=state)
         return Misconfigured(f"the database {place} refuses the login", hint="correct user, password and database")
-    if any(word in said for word in _CERTIFICATE) and "closed" not in said and "eof" not in said:
+    if any(word in said for word in _CERTIFICATE):
         hint = 'name the authority of its certificate as `ca`, or write tls: "off" and say because: …'
         return Misconfigured(f"no encrypted connection to {place}, or its certificate is not the one expected", hint=hint)
     return Unavailable(f"the database {place} does not answer", hint="check that the server runs, and that this machine reaches its host and port")
 
 
 class Wire:
-    """One connection in autocommit; transactions are begun and ended by statement. Every wait is bounded by `wait_s` and a little."""
+    """One connection in autocommit; transactions are begun and ended by statement. A statement may take `wait_s`, and we wait `grace_s` longer."""
 
-    def __init__(self, address: Address, wait_s: float) -> None:
-        self._place, self._wait_s = address.place, wait_s
+    def __init__(self, address: Address, wait_s: float, grace_s: float) -> None:
+        self._place, self._wait_s = address.place, wait_s + grace_s
         self._statement_ms = max(1, int(wait_s * 1000))
         dialect = address.url().get_dialect()()
         self._driver: Any = dialect.import_dbapi()
@@ -134,7 +134,7 @@ class Wire:
         self.rows("BEGIN" if write else _READ_ONLY)
         statement = self._statement_ms + int(more_s * 1000)
         settings = {
-            "statement_timeout": statement, "lock_timeout": min(_LOCK_MS, statement), "idle_in_transaction_session_timeout": 2 * statement + 600_000,
+            "statement_timeout": statement, "lock_timeout": min(_LOCK_MS, max(1, statement // 2)), "idle_in_transaction_session_timeout": 2 * statement + 600_000,
             "datestyle": "ISO, YMD", "intervalstyle": "postgres", "timezone": ZONE, "extra_float_digits": 1, "bytea_output": "hex",
         }  # fmt: skip
         calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
@@ -160,11 +160,11 @@ class Wire:
             yield iter(copy)
 
     @contextmanager
-    def watched(self, more_s: float = 0.0) -> Iterator[Callable[[], None]]:
-        """Cuts the connection when nothing was heard for the statement's time and a little; what it hands out says that something was."""
-        watch = _Watch(self.connection, self._wait_s + more_s + _GRACE_S)
+    def watched(self, more_s: float = 0.0) -> Iterator[Watch]:
+        """Cuts the connection when the server is silent for the statement's time and a little."""
+        watch = Watch(self.connection, self._wait_s + more_s)
         try:
-            yield watch.heard
+            yield watch
         finally:
             watch.close()
 
@@ -174,7 +174,7 @@ class Wire:
             self.connection.close()
 
 
-class _Watch:
+class Watch:
     """A timer beside a wait that the driver does not bound: a server that is frozen keeps its connection for ever."""
 
     def __init__(self, connection: Any, wait_s: float) -> None:
@@ -182,28 +182,37 @@ class _Watch:
         self._wait_s = wait_s
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
-        self.heard()
+        self._arm()
 
-    def heard(self) -> None:
-        """Begin to wait anew."""
+    def _arm(self) -> None:
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
             self._timer = threading.Timer(self._wait_s, self._cut)
             self._timer.daemon = True
             self._timer.start()
 
+    def _disarm(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None
+
     def _cut(self) -> None:
         with self._lock:
-            if self._timer is None:
+            if self._timer is not threading.current_thread():
                 return
             with suppress(OSError), socket.socket(fileno=os.dup(self._socket)) as connection:
                 connection.shutdown(socket.SHUT_RDWR)
 
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """While nobody waits for the server, because what it sent is being used; afterwards the wait begins anew."""
+        self._disarm()
+        try:
+            yield
+        finally:
+            self._arm()
+
     def close(self) -> None:
         """Stop watching."""
-        with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            os.close(self._socket)
+        self._disarm()
+        os.close(self._socket)
