@@ -16,10 +16,11 @@ from contextlib import closing
 from connectors.databases.dialect import Ask, Oddities, Piece, Relation
 from connectors.databases.mysql_errors import DEADLOCK, LOCK_WAIT, number
 from connectors.databases.mysql_names import described, reflected
+from connectors.databases.mysql_pages import in_pages, pages
 from connectors.databases.mysql_session import Session
 from connectors.databases.mysql_statements import Statements
 from connectors.databases.mysql_types import is_gbk
-from connectors.databases.mysql_wire import Lines, looks_like_gbk
+from connectors.databases.mysql_wire import PIECE, Lines, looks_like_gbk
 from connectors.databases.settings import MysqlConfig
 from hub.contracts.errors import Unavailable
 
@@ -78,10 +79,8 @@ class MysqlDatabase:
         """The rows in pieces of about 2 MiB. Raises `Unavailable` where the connection breaks."""
         self._look_at_latin1(ask)
         lines = Lines(tuple(column for name in ask.columns if (column := ask.relation.column(name)) is not None))
-        rows = self._session.stream(*self._statements.rows(ask))
         try:
-            with closing(rows):  # type: ignore[type-var]  # it is a generator
-                yield from lines.pieces(rows)
+            yield from pages(self._session, self._statements, ask, lines) if in_pages(ask) else self._streamed(ask, lines)
         finally:
             self._note("zero_dates", lines.zero_dates)
             self._note("nul_bytes", lines.nul)
@@ -111,6 +110,11 @@ class MysqlDatabase:
     def close(self) -> None:
         """Release the connection; the next call opens another."""
         self._session.close()
+
+    def _streamed(self, ask: Ask, lines: Lines) -> Iterator[Piece]:
+        with closing(self._session.stream(*self._statements.rows(ask), PIECE)) as rows:
+            for found in rows:
+                yield lines.piece(found)
 
     def _note(self, name: str, counts: Counter[str]) -> None:
         self._odd.setdefault(name, Counter()).update(counts)

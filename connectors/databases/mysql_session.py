@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
@@ -15,6 +15,8 @@ from hub.contracts.errors import Unavailable
 
 _FOUND_ROWS = 2
 _UNKNOWN_VARIABLE = 1193
+_LONGEST = 16 << 20  # bytes of the rows of a page
+_A_ROW = 64  # bytes that a row takes in memory beyond its text
 _GRACE = 10
 """Seconds that the server has beyond its own limit to say that the limit is passed."""
 
@@ -54,16 +56,16 @@ class Session:
             cursor.execute(sql, ())
             return [(str(name), int(str(kind)), int(scale or 0)) for name, kind, _, _, _, scale, _ in cursor.description or ()]
 
-    def stream(self, sql: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-        """Rows as they come. Closing it early stops the statement on the server."""
+    def stream(self, sql: str, values: tuple[Any, ...], most: int) -> Generator[list[bytes | None], None, None]:
+        """The one cell of each row, about `most` bytes at a time. Closing it early stops the statement on the server."""
         with self._spoken(False):
             connection: Any = self._open()
             cursor = connection.cursor(self._unbuffered)
             ended = False
             try:
                 cursor.execute(sql, values)
-                while (row := cursor.fetchone()) is not None:
-                    yield row
+                while rows := _some(cursor.read_next, most):
+                    yield rows
                 ended = True
             except GeneratorExit:
                 self._interrupt()
@@ -130,6 +132,7 @@ class Session:
         wait = max(60, self._seconds)
         with closing(connection.cursor()) as cursor:
             cursor.execute("SET SESSION sql_mode=%s, time_zone='+08:00', net_read_timeout=%s, net_write_timeout=%s", (mode, wait, wait))
+            cursor.execute("SET SESSION group_concat_max_len=%s", (_LONGEST,))
             if writing:
                 cursor.execute("SET SESSION innodb_lock_wait_timeout=%s", (min(10, self._seconds),))
                 cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -176,6 +179,16 @@ class Session:
         except self._error as error:
             if lost(error):
                 self.close()
+
+
+def _some(next_row: Callable[[], tuple[bytes | None] | None], most: int) -> list[bytes | None]:
+    """Cells of the next rows: at most `most` bytes and one row more; none at the end."""
+    rows: list[bytes | None] = []
+    size = 0
+    while size < most and (row := next_row()) is not None:
+        rows.append(row[0])
+        size += len(row[0]) + _A_ROW if row[0] is not None else _A_ROW
+    return rows
 
 
 def _count_what_changes(dialect: Any, record: Any, arguments: Any, settings: dict[str, Any]) -> None:

@@ -20,12 +20,29 @@ class Statements:
         self._quote = quote
         self._gbk = gbk
 
-    def rows(self, ask: Ask) -> Statement:
+    def rows(self, ask: Ask, bounds: Sequence[Statement] = ()) -> Statement:
         """One binary text per row; cells between 0xFF."""
-        where, values = self._where(ask)
+        where, values = self._where(ask, bounds)
         order = f" ORDER BY {', '.join(self._ordered(_column(ask.relation, name)) for name in ask.order)}" if ask.order else ""
         limit = f" LIMIT {int(ask.limit)}" if ask.limit is not None else ""
         return f"SELECT {self._line(ask.relation, ask.columns)} FROM {self.source(ask.relation)}{where}{order}{limit}", values
+
+    def end_of_page(self, ask: Ask, low: Any, rows: int) -> Statement:
+        """The key of the last of the next rows after `low` (None: from the start); no row where there are fewer."""
+        key = self._quote(ask.relation.key[0])
+        where, values = self._where(ask, self._between(ask, low, None))
+        return f"SELECT {key} FROM {self.source(ask.relation)}{where} ORDER BY {key} LIMIT 1 OFFSET {rows - 1}", values
+
+    def page(self, ask: Ask, low: Any, high: Any) -> Statement:
+        """Rows after `low` up to `high` (None: without such a bound): how many, and one binary text of them all, each ended by 0xFC."""
+        where, values = self._where(ask, self._between(ask, low, high))
+        line = f"{self._line(ask.relation, ask.columns)[:-1]},0xFC)"
+        order = f" ORDER BY {self._quote(ask.relation.key[0])}" if ask.order else ""
+        return f"SELECT COUNT(*), GROUP_CONCAT({line}{order} SEPARATOR '') FROM {self.source(ask.relation)}{where}", values
+
+    def stretch(self, ask: Ask, low: Any, high: Any) -> Statement:
+        """The same rows, one binary text each."""
+        return self.rows(ask, self._between(ask, low, high))
 
     def count(self, ask: Ask) -> Statement:
         """How many rows."""
@@ -72,6 +89,10 @@ class Statements:
             return _derived(relation.sql)
         return f"{self._quote(relation.schema)}.{self._quote(relation.name)}" if relation.schema else self._quote(relation.name)
 
+    def _between(self, ask: Ask, low: Any, high: Any) -> list[Statement]:
+        key = self._quote(ask.relation.key[0])
+        return [(f"{key} {sign} %s", (value,)) for sign, value in ((">", low), ("<=", high)) if value is not None]
+
     def _line(self, relation: Relation, names: Sequence[str]) -> str:
         cells = [cell(self._quote(name), _column(relation, name), self._gbk) for name in names]
         cells[0] = f"CAST({cells[0]} AS BINARY)"  # binary wins: nothing is converted, and 0xFF may stand
@@ -87,8 +108,8 @@ class Statements:
             raise Misconfigured(f"{relation.name} has no primary key to part its rows by", hint="name the column that tells rows apart: id: …")
         return f"MOD(CRC32({self._line(relation, relation.key)}),{int(of)})"
 
-    def _where(self, ask: Ask) -> Statement:
-        found: list[Statement] = [self._equal(_column(ask.relation, name), value) for name, value in ask.equals.items()]
+    def _where(self, ask: Ask, bounds: Sequence[Statement] = ()) -> Statement:
+        found: list[Statement] = [*bounds, *(self._equal(_column(ask.relation, name), value) for name, value in ask.equals.items())]
         if ask.after is not None:
             found.append(self._after(ask.relation, ask.after))
         if ask.until is not None:

@@ -1,6 +1,7 @@
 r"""Rows as the server sends them, one binary text each, made into pieces.
 
-Cells stand between 0xFF, a byte that no UTF-8 text has: so a cell may hold anything and is still told from its neighbour. 0xFD stands for a zero date.
+Cells stand between 0xFF, a byte that no UTF-8 text has: so a cell may hold anything and is still told from its neighbour.
+Where rows stand in one text, each ends with 0xFC. 0xFD stands for a zero date.
 A cell that begins with 0xFE is looked at one by one: `\xfeN` and a number with an exponent, `\xfeG` and, in hexadecimal, bytes that the server could
 not read as GBK.
 """
@@ -8,7 +9,6 @@ not read as GBK.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import numpy as np
@@ -16,15 +16,16 @@ import numpy as np
 from connectors.databases.dialect import Column, Piece
 from hub.contracts.errors import Misconfigured
 
-CELL, ASIDE, ZERO_DATE = 0xFF, 0xFE, 0xFD
+CELL, ASIDE, ZERO_DATE, ROW = 0xFF, 0xFE, 0xFD, 0xFC
 EXPONENT, NO_GBK = b"\xfeN", b"\xfeG"
 PIECE = 2 << 20
 """Bytes of a piece, but for its last row."""
 
 _CUT = bytes([CELL])
-_FINISH = bytes.maketrans(_CUT, b"\x1f")
+_END = bytes([ROW])
+_FINISH = bytes.maketrans(_CUT + _END, b"\x1f\n")
 _DROPPED = bytes([ZERO_DATE, 0])
-_RISKY = (b'"', b"\r", b"\x1f", bytes([ASIDE]))
+_RISKY = (b'"', b"\r", b"\n", b"\x1f", bytes([ASIDE]))
 _NEEDS_QUOTES = frozenset(b'"\r\n\x1f')
 
 
@@ -37,50 +38,43 @@ class Lines:
         self.nul: Counter[str] = Counter()
         self.no_gbk: Counter[str] = Counter()
 
-    def pieces(self, rows: Iterable[tuple[bytes | None]]) -> Iterator[Piece]:
-        """The rows, piece by piece. Raises `Misconfigured` for a row that the server could not send, or that is no text."""
-        held: list[bytes] = []
-        size = 0
-        for (row,) in rows:
-            if row is None:
-                raise Misconfigured(
-                    "a row is longer than the server's max_allowed_packet",
-                    hint="leave the long column out (columns:), or raise max_allowed_packet on the server",
-                )
-            held.append(row)
-            size += len(row)
-            if size >= PIECE:
-                yield self._piece(held)
-                held, size = [], 0
-        if held:
-            yield self._piece(held)
+    def piece(self, found: list[bytes | None]) -> Piece:
+        """Rows without their ends, at least one. Raises `Misconfigured` for a row that the server could not send, or that is no text."""
+        rows = [row for row in found if row is not None]
+        if len(rows) < len(found):
+            hint = "leave the long column out (columns:), or raise max_allowed_packet on the server"
+            raise Misconfigured("a row is longer than the server's max_allowed_packet", hint=hint)
+        return self._piece(_END.join(rows) + _END, len(rows))
 
-    def _piece(self, rows: list[bytes]) -> Piece:
-        last = tuple(self._text(cell, column) for cell, column in zip(rows[-1].split(_CUT), self._columns, strict=False))
-        block = b"\n".join(rows) + b"\n"
-        wide = len(self._columns)
-        if block.count(_CUT) != len(rows) * (wide - 1):
+    def page(self, block: bytes, rows: int) -> Piece | None:
+        """Rows with their ends as one text. None where it is not as many rows as it should be: the server has cut it short."""
+        return self._piece(block, rows) if block.count(_END) == rows and block.endswith(_END) else None
+
+    def _piece(self, block: bytes, rows: int) -> Piece:
+        final = block[block.rfind(_END, 0, -1) + 1 : -1]
+        last = tuple(self._text(cell, column) for cell, column in zip(final.split(_CUT), self._columns, strict=False))
+        if block.count(_CUT) != rows * (len(self._columns) - 1):
             raise Misconfigured("a text is not in the character set that its column declares", hint="ask who looks after the database to repair the column")
-        if ZERO_DATE in block:
-            self._count(rows, ZERO_DATE, self.zero_dates)
-        if 0 in block:
-            self._count(rows, 0, self.nul)
-        if wide == 1 or block.count(b"\n") != len(rows) or any(mark in block for mark in _RISKY):
-            block = b"".join(self._line(row) for row in rows)
-            return Piece(block.translate(None, _DROPPED), len(rows), last)
-        return Piece(block.translate(_FINISH, _DROPPED), len(rows), last)
+        for mark, counts in ((ZERO_DATE, self.zero_dates), (0, self.nul)):
+            if mark in block:
+                self._count(block, mark, counts)
+        if len(self._columns) == 1 or any(mark in block for mark in _RISKY):
+            lines = b"".join(self._line(row) for row in block[:-1].split(_END))
+            return Piece(lines.translate(None, _DROPPED), rows, last)
+        return Piece(block.translate(_FINISH, _DROPPED), rows, last)
 
-    def _count(self, rows: list[bytes], mark: int, into: Counter[str]) -> None:
+    def _count(self, block: bytes, mark: int, into: Counter[str]) -> None:
         """How often `mark` stands in each column."""
-        block = np.frombuffer(_CUT.join(rows), dtype=np.uint8)
-        before = np.searchsorted(np.flatnonzero(block == CELL), np.flatnonzero(block == mark))
+        bytes_ = np.frombuffer(block, dtype=np.uint8)
+        ends = np.flatnonzero((bytes_ == CELL) | (bytes_ == ROW))
+        before = np.searchsorted(ends, np.flatnonzero(bytes_ == mark))
         for at, times in enumerate(np.bincount(before % len(self._columns)).tolist()):
             if times:
                 into[self._columns[at].name] += times
 
     def _line(self, row: bytes) -> bytes:
         """One row with its cells quoted where needed."""
-        if len(self._columns) > 1 and not any(mark in row for mark in (*_RISKY, b"\n")):
+        if len(self._columns) > 1 and not any(mark in row for mark in _RISKY):
             return row.replace(_CUT, b"\x1f") + b"\n"
         cells = [
             self._aside(cell, column, count=True) if cell[:1] == bytes([ASIDE]) else cell for cell, column in zip(row.split(_CUT), self._columns, strict=True)
