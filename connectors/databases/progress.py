@@ -69,6 +69,7 @@ class Walk:
         self._places = [view.columns.index(name) for name in self._order]
         self._last: list[str] | None = None
         self._rows = 0
+        self._fresh = 0
         self.left_out = 0
         self.set_back = self._set_back()
         self._start = self._begin()
@@ -90,9 +91,11 @@ class Walk:
             if (start := self._next_start(self._last)) is not None:
                 self._recent.forget_before(start)
         if not self._known.height:
+            self._fresh += piece.rows
             return piece.lines, piece.rows
         frame = frame_of(piece.lines, self._view.columns)
         fresh = without(frame, self._known)
+        self._fresh += fresh.height
         self.left_out += frame.height - fresh.height
         return (piece.lines, piece.rows) if fresh.height == frame.height else (rows_of(fresh), fresh.height)
 
@@ -101,14 +104,19 @@ class Walk:
         """Whether there is more to be had right behind."""
         return self._rows >= PART_ROWS
 
+    @property
+    def _changed(self) -> bool:
+        """Whether other hashes are needed than those that are landed: not where everything was known."""
+        return self._fresh > 0 or self._state.going
+
     def hashes(self) -> bytes:
-        """What has to be landed so that the next walk can tell what it has read before."""
-        return self._recent.document()
+        """What has to be landed so that the next walk can tell what it has read before; empty where nothing has to."""
+        return self._recent.document() if self._changed else b""
 
     def state(self, digest: str) -> State:
         """Where the next part goes on; `digest` is where `hashes` were landed, "" where there are none."""
         old, at = self._state, self._last or self._state.at
-        seen = list(old.seen) if old.going else []
+        seen = list(old.seen) if old.going or not self._changed else []
         if digest:
             seen = [*seen, [digest, self._recent.last, self._recent.before]][-3:]
         began = (old.clock, old.now) if old.going and old.clock else (self._clock, self._now.isoformat())

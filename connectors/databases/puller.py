@@ -48,6 +48,16 @@ class DatabasePuller:
         cursor = after if isinstance(after, dict) and after.get("place") == self._place else {"place": self._place}
         if cursor.get("unmarked"):
             return Pulled()  # the status of the part before is not written yet: its rows still look as if they waited
+        try:
+            pulled = await self._asked(cursor, harvest)
+        except BaseException:
+            await self._worker.do(self._database.close)
+            raise
+        if not pulled.more:
+            await self._worker.do(self._database.close)  # nobody's server keeps an idle connection for us until the next time
+        return pulled
+
+    async def _asked(self, cursor: dict[str, Any], harvest: Harvest) -> Pulled:
         server, clock, view = await self._worker.do(self._look)
         changed = drift(view, cursor.get("relation"), named=bool(self._read.columns))
         kept = cursor | {"relation": remembered(view)}
@@ -89,9 +99,11 @@ class DatabasePuller:
             evidence |= await self._timeless(view)
         copied = await self._copy(walk.ask(), view, harvest, walk.take)
         hashes = walk.hashes()
-        state = walk.state(await harvest.keep(hashes) if hashes else "")
+        digest = await harvest.keep(hashes) if hashes else ""
+        state = walk.state(digest)
         comparing = not walk.going and self._compare_due(kept, clock)
         evidence |= {"cursor": state.at, "read": copied.rows, "left_out": walk.left_out} | _said(copied)
+        evidence |= {"digests": [digest]} if digest else {}
         if walk.set_back is not None:
             evidence["clock_set_back_to"] = clock
         return Pulled(kept | {"since": state.to_wire(), "comparing": comparing}, evidence, walk.going or comparing)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.databases.settings import MysqlConfig, DatabaseRead
+from connectors.databases.settings import DatabaseRead, MysqlConfig
 from connectors.databases.source import DatabaseSource, database_source
 from hub.contracts.errors import Misconfigured, Rejected, Unavailable
 from hub.contracts.source import Source

@@ -46,6 +46,7 @@ ROW_CODES: Final[Meanings] = {
 
 # Codes of errors that are no verdict on data.
 OTHER_CODES: Final[Meanings] = {
+    "R131": ("a column that may not be collected of persons is named; it is never read", "禁止采集字段"),
     "S507": ("a store cannot be written, its disk is full or failing; tried again", "库所在磁盘已满或故障"),
     "disk-full": ("landing cannot be written; tried again", "原始库所在磁盘已满"),
     "held": ("a person refused the held run", "经人工拒收"),

@@ -224,3 +224,15 @@ async def test_another_question_begins_anew(table: Table) -> None:
 
     assert ids(await table.pull(since={"id": "id"})) == []  # the same content, offered and known
     assert table.intake.notes["cursor"]["since"]["at"] == ["1"]
+
+
+async def test_a_wake_that_finds_nothing_new_lands_nothing(table: Table) -> None:
+    table.add((1, "甲", at(0)), (2, "乙", at(0)))
+    await table.pull(**PAIR)
+    landed = set(table.intake.landed)
+
+    for _ in range(3):
+        table.passes(timedelta(minutes=3))
+        assert await table.pull(**PAIR) == []
+
+    assert set(table.intake.landed) == landed
