@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self
 
@@ -33,26 +34,36 @@ class LostCommit:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(_HOST, self.target)
-        for task in (asyncio.create_task(self._asked(reader, far_writer, far_reader, writer)), asyncio.create_task(self._answered(far_reader, writer))):
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        far_reader, far = await asyncio.open_connection(_HOST, self.target)
+        back = asyncio.create_task(self._answered(far_reader, writer))
+        try:
+            await self._asked(reader, far, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # one side is gone, or the link is being closed
+        finally:
+            back.cancel()
+            for each in (writer, far):
+                each.close()
+            for each in (writer, far):
+                with suppress(ConnectionError, asyncio.CancelledError):
+                    await each.wait_closed()
+            self._tasks.discard(task)
 
-    async def _asked(self, reader: asyncio.StreamReader, far: asyncio.StreamWriter, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _asked(self, reader: asyncio.StreamReader, far: asyncio.StreamWriter, writer: asyncio.StreamWriter) -> None:
         while said := await reader.read(_PIECE):
             lose, self.lose = (self.lose, None) if said.endswith(b"COMMIT") else (None, self.lose)
-            if lose is None:
+            if lose is not None:
+                self.lost += 1
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                writer.transport.abort()
+            if lose != "request":
                 far.write(said)
                 await far.drain()
-                continue
-            self.lost += 1
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
-            if lose == "answer":
-                far.write(said)
-                await far.drain()
-            break
-        far.close()
+            if lose is not None:
+                return
 
     @staticmethod
     async def _answered(far: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
