@@ -154,14 +154,14 @@ class Catalogue:
             if relation.table.startswith("USER_") and relation.owner == "SYS":
                 owned = next(name for name in ("OWNER", "INDEX_OWNER", "SEQUENCE_OWNER", "USERNAME") if relation.column(name)) if relation.columns else ""
                 body = f'SELECT * FROM "SYS.ALL_{relation.table[5:]}" WHERE "{owned}" = ORA_USER()'
-                connection.execute(f'CREATE TEMP VIEW IF NOT EXISTS "{relation.name}" AS {body}')
+                connection.execute(f'CREATE VIEW "{relation.name}" AS {body}')
             elif relation.table == "ALL_TAB_COLS":
-                connection.execute(f'CREATE TEMP VIEW IF NOT EXISTS "{relation.name}" AS SELECT * FROM "SYS.ALL_TAB_COLUMNS"')
+                connection.execute(f'CREATE VIEW "{relation.name}" AS SELECT * FROM "SYS.ALL_TAB_COLUMNS"')
             elif relation.table.startswith("DBA_") and relation.owner == "SYS":
-                connection.execute(f'CREATE TEMP VIEW IF NOT EXISTS "{relation.name}" AS SELECT * FROM "SYS.ALL_{relation.table[4:]}"')
+                connection.execute(f'CREATE VIEW "{relation.name}" AS SELECT * FROM "SYS.ALL_{relation.table[4:]}"')
             elif relation.owner == "SYS":
                 columns = ", ".join(f'"{column.name}" {column.type.affinity}' for column in relation.columns)
-                connection.execute(f'CREATE TABLE IF NOT EXISTS "{relation.name}" ({columns})')
+                connection.execute(f'CREATE TABLE "{relation.name}" ({columns})')
 
     def publish(self, connection: sqlite3.Connection) -> None:
         """Fill the dictionary anew, after something was made, changed or dropped."""

@@ -74,9 +74,12 @@ def create(path: Path, catalogue: Catalogue) -> None:
     """An empty database file."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = OFF")
     connection.create_function("ORA_USER", -1, lambda *_: "SYS", deterministic=True)
+    connection.execute("BEGIN")
     catalogue.install(connection)
     catalogue.publish(connection)
+    connection.execute("COMMIT")
     connection.close()
 
 
@@ -89,7 +92,6 @@ class Session:
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute("PRAGMA case_sensitive_like = ON")
         install(self._connection, user, self._failure)
-        catalogue.install(self._connection)
         self._read_only = False
         if watch is not None:
             self._connection.set_progress_handler(lambda: int(watch()), 50_000)

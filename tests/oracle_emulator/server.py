@@ -27,7 +27,7 @@ _END = 5.0
 
 
 class OracleEmulator:
-    """An Oracle server as far as `docs` of this package say. `version` is what it passes for, `users` their passwords; the first owns what `execute` makes."""
+    """An Oracle server as far as this package's own words say. `version` is what it passes for, `users` their passwords; the first owns what `execute` makes."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class OracleEmulator:
         self._file = self._home / "data.sqlite"
         create(self._file, self.catalogue)
         self._own = Session(self._file, self.catalogue, self.user.upper())
-        self._lock = threading.Lock()
+        self._lock, self._own_lock = threading.Lock(), threading.Lock()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
@@ -125,7 +125,7 @@ class OracleEmulator:
         self._run(sql, list(rows))
 
     def _run(self, sql: str, rows: Sequence[Sequence[object]]) -> list[tuple[object, ...]]:
-        with self._lock:
+        with self._own_lock:
             prepared = self._own.prepare(sql)
             values = [[_cell(value) for value in row] for row in rows]
             try:
