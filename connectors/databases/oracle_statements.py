@@ -16,6 +16,7 @@ from connectors.databases.oracle_types import (
     SECOND_MASK,
     compared,
     kind_of,
+    national,
     value_of,
     width_of,
     written,
@@ -227,8 +228,8 @@ def _hashable(column: Column) -> str:
 
 def _digest(columns: Sequence[Column]) -> str:
     """SHA-1 over the columns' texts, as hexadecimal digits; packs that no VARCHAR2 could hold together are digested each, then together."""
-    parts = [(_hashable(c), width_of(c)) for c in columns if kind_of(c) != "national"]
-    parts += [(_hex(written(c, _at(c))), _DIGEST) for c in columns if kind_of(c) == "national"]
+    parts = [(_hashable(c), width_of(c)) for c in columns if not national(c)]
+    parts += [(_hex(written(c, _at(c))), _DIGEST) for c in columns if national(c)]
     while True:
         packs = _packed(parts)
         if len(packs) == 1:

@@ -153,12 +153,19 @@ def _moment(column: Column, text: str, *, fraction: bool) -> str:
     return f"{moment}.{(rest or '.0')[1:7]:0<6}" if fraction else moment
 
 
+def national(column: Column) -> bool:
+    """Whether it is text in the national character set, which makes all that it is joined to national too."""
+    return column.declared.upper().startswith(("NCHAR", "NVARCHAR"))
+
+
 def width_of(column: Column) -> int:
     """The most bytes that a column's text has in the database's character set."""
     size = re.search(r"\((\d+)", column.declared)
     kind = kind_of(column)
+    if national(column):
+        return 4000  # in UTF-16, with whatever it is joined to
     if kind in ("text", "padded"):
         return min(4000, int(size[1]) * (4 if "CHAR)" in column.declared else 1)) if size else 4000
     if kind == "raw":
         return 2 * int(size[1]) if size else 4000
-    return 4000 if kind in ("national", "rowid") else 64
+    return 4000 if kind == "rowid" else 64

@@ -123,6 +123,16 @@ def test_rows_wider_than_a_varchar2_are_digested_in_packs() -> None:
     assert f"ORA_HASH({third} || CHR(31) || {fourth}, 4294967295, 1) AS H1" in old
 
 
+def test_national_text_is_digested_alone() -> None:
+    relation = Relation("T", (Column("A", "NCHAR(10)", "text"), Column("B", "VARCHAR2(10)", "text"), Column("C", "NVARCHAR2(10)", "text")), ("B",))
+
+    found = made.summing(Ask(relation, ("A", "B", "C")), 4, 19).sql
+
+    alone = "RAWTOHEX(STANDARD_HASH({}, 'SHA1'))"
+    first, last = alone.format('RTRIM(r."A")'), alone.format('r."C"')
+    assert alone.format(f'r."B" || CHR(31) || {first} || CHR(31) || {last}') + " AS H1" in found
+
+
 def test_a_status_is_written_where_it_is_still_the_expected_one() -> None:
     assert made.marking(PENALTY, "MC", "ID", empty=False) == 'UPDATE "QZJ"."V_QY" SET "MC" = :value WHERE "ID" = :id AND "MC" = :expected'
     assert made.marking(PENALTY, "MC", "XM", empty=True) == 'UPDATE "QZJ"."V_QY" SET "MC" = :value WHERE RTRIM("XM") = :id AND "MC" IS NULL'
