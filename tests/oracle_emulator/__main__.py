@@ -30,8 +30,13 @@ def main() -> None:
             if line.strip():
                 db.execute(line)
         print(db.port, flush=True)
-        threading.Thread(target=lambda: (sys.stdin.read(), stopping.set()), daemon=True).start()
+        threading.Thread(target=_until_closed, args=(stopping,), daemon=True).start()
         stopping.wait()
+
+
+def _until_closed(stopping: threading.Event) -> None:
+    sys.stdin.read()
+    stopping.set()
 
 
 if __name__ == "__main__":

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 from tests.oracle_emulator.catalogue import Relation
 from tests.oracle_emulator.errors import OracleError
-from tests.oracle_emulator.sql import Scope, Translator, chain
-from tests.oracle_emulator.tokens import Group, Nodes, Token, at, is_name, is_sign, is_word, split
+from tests.oracle_emulator.expressions import Scope
+from tests.oracle_emulator.sql import Translator
+from tests.oracle_emulator.tokens import Group, Nodes, Token, at, chain, is_name, is_sign, is_word, quoted, split
 
 
 def changing(nodes: Nodes, translator: Translator) -> tuple[list[str], Relation]:
     """The statements that make a change, and the table that is changed. Their counts of rows add up."""
     word = nodes[0].value if isinstance(nodes[0], Token) else ""
     return {"INSERT": _insert, "UPDATE": _update, "DELETE": _delete, "MERGE": _merge}[word](nodes, translator)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _target(nodes: Nodes, position: int, translator: Translator) -> tuple[Relation, str, int]:
@@ -51,7 +48,7 @@ def _insert(nodes: Nodes, translator: Translator) -> tuple[list[str], Relation]:
     group = given if isinstance(given, Group) and not is_word(given.items[0] if given.items else None, "SELECT") else None
     names = _columns(relation, group)
     rest = nodes[position + (group is not None) :]
-    into = f"INSERT INTO {_quoted(relation.name)} ({', '.join(map(_quoted, names))})"
+    into = f"INSERT INTO {quoted(relation.name)} ({', '.join(map(quoted, names))})"
     if is_word(at(rest, 0), "VALUES"):
         values = rest[1]
         assert isinstance(values, Group)
@@ -59,7 +56,7 @@ def _insert(nodes: Nodes, translator: Translator) -> tuple[list[str], Relation]:
     sql, columns = translator.query(rest)
     if len(columns) != len(names):
         raise OracleError(947 if len(columns) < len(names) else 913, "not enough values" if len(columns) < len(names) else "too many values")
-    chosen = ", ".join(_stored(relation, name, f"_new.{_quoted(column.name)}") for name, column in zip(names, columns, strict=True))
+    chosen = ", ".join(_stored(relation, name, f"_new.{quoted(column.name)}") for name, column in zip(names, columns, strict=True))
     return [f"{into} SELECT {chosen} FROM ({sql}) AS _new WHERE true"], relation
 
 
@@ -76,7 +73,7 @@ def _assigned(relation: Relation, nodes: Nodes, translator: Translator, scope: S
         names, end = chain(part, 0)
         if not names or not is_sign(at(part, end), "="):
             raise OracleError(927, "missing equal sign")
-        parts.append(f"{_quoted(names[-1])} = {_stored(relation, names[-1], translator.expression(part[end + 1 :], scope).sql)}")
+        parts.append(f"{quoted(names[-1])} = {_stored(relation, names[-1], translator.expression(part[end + 1 :], scope).sql)}")
     return ", ".join(parts)
 
 
@@ -88,14 +85,14 @@ def _update(nodes: Nodes, translator: Translator) -> tuple[list[str], Relation]:
     relation, alias, position = _target(nodes, 1, translator)
     scope = Scope(sources=[(alias, relation.columns)])
     where = _until(nodes, position, "WHERE")
-    sql = f"UPDATE {_quoted(relation.name)} AS {_quoted(alias)} SET {_assigned(relation, nodes[position + 1 : where], translator, scope)}"
+    sql = f"UPDATE {quoted(relation.name)} AS {quoted(alias)} SET {_assigned(relation, nodes[position + 1 : where], translator, scope)}"
     return [sql + (f" WHERE {translator.expression(nodes[where + 1 :], scope).sql}" if where < len(nodes) else "")], relation
 
 
 def _delete(nodes: Nodes, translator: Translator) -> tuple[list[str], Relation]:
     relation, alias, position = _target(nodes, 2 if is_word(at(nodes, 1), "FROM") else 1, translator)
     scope = Scope(sources=[(alias, relation.columns)])
-    sql = f"DELETE FROM {_quoted(relation.name)} AS {_quoted(alias)}"
+    sql = f"DELETE FROM {quoted(relation.name)} AS {quoted(alias)}"
     return [sql + (f" WHERE {translator.expression(nodes[position + 1 :], scope).sql}" if position < len(nodes) else "")], relation
 
 
@@ -103,12 +100,12 @@ def _merge(nodes: Nodes, translator: Translator) -> tuple[list[str], Relation]:
     """First the rows that are there, then those that are not: the same outcome, as the condition may not change what it joins by."""
     relation, alias, position = _target(nodes, 2, translator)
     scope = Scope(sources=[(alias, relation.columns)])
-    source, position = translator._source(nodes, position + 1, scope)
+    source, position = translator.source(nodes, position + 1, scope)
     condition = nodes[position + 1]
     on = translator.expression([condition], scope).sql
     made: list[str] = []
     inserting: list[str] = []
-    target = f"{_quoted(relation.name)} AS {_quoted(alias)}"
+    target = f"{quoted(relation.name)} AS {quoted(alias)}"
     while (position := _until(nodes, position + 1, "WHEN")) < len(nodes):
         end = _until(nodes, position + 1, "WHEN")
         then = _until(nodes, position, "THEN") + 1
@@ -122,9 +119,9 @@ def _merge(nodes: Nodes, translator: Translator) -> tuple[list[str], Relation]:
             names, values = _columns(relation, group), body[_until(body, 0, "VALUES") + 1]
             assert isinstance(values, Group)
             chosen = ", ".join(_values(relation, names, values, translator, scope))
-            columns = ", ".join(map(_quoted, names))
+            columns = ", ".join(map(quoted, names))
             inserting.append(
-                f"INSERT INTO {_quoted(relation.name)} ({columns}) SELECT {chosen} FROM {source} WHERE NOT EXISTS (SELECT 1 FROM {target} WHERE {on})"
+                f"INSERT INTO {quoted(relation.name)} ({columns}) SELECT {chosen} FROM {source} WHERE NOT EXISTS (SELECT 1 FROM {target} WHERE {on})"
             )
         position = end - 1
     return made + inserting, relation

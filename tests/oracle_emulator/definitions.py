@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from tests.oracle_emulator.catalogue import Catalogue, Column, Constraint, Relation
 from tests.oracle_emulator.errors import OracleError
-from tests.oracle_emulator.sql import Translator, chain, type_text
-from tests.oracle_emulator.tokens import Group, Nodes, Token, at, is_word, split, words
+from tests.oracle_emulator.sql import Translator
+from tests.oracle_emulator.tokens import Group, Nodes, Token, at, chain, is_word, quoted, split, type_text, words
 from tests.oracle_emulator.types import declared
 
 _IGNORED = frozenset(["GRANT", "REVOKE", "ANALYZE", "AUDIT"])
@@ -22,10 +22,6 @@ def defining(nodes: Nodes, catalogue: Catalogue, user: str, connection: sqlite3.
     with catalogue.lock:
         _Definition(nodes, catalogue, user, connection).run()
     catalogue.publish(connection)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class _Definition:
@@ -62,7 +58,7 @@ class _Definition:
             sql, columns = Translator(self.catalogue, self.user).query(self.nodes[position + 1 :])
             relation = Relation(owner, table, columns)
             self._make(relation)
-            self.connection.execute(f"INSERT INTO {_quoted(relation.name)} {sql}")
+            self.connection.execute(f"INSERT INTO {quoted(relation.name)} {sql}")
             return
         if not isinstance(body, Group):
             raise OracleError(906, "missing left parenthesis")
@@ -81,9 +77,9 @@ class _Definition:
         self._make(Relation(owner, table, tuple(made), constraints=tuple(constraints)))
 
     def _make(self, relation: Relation) -> None:
-        columns = [f"{_quoted(column.name)} {column.type.affinity}{'' if column.nullable else ' NOT NULL'}{_default(column)}" for column in relation.columns]
-        keys = [f"UNIQUE ({', '.join(map(_quoted, each.columns))})" for each in relation.constraints if each.kind in "PU"]
-        self.connection.execute(f"CREATE TABLE {_quoted(relation.name)} ({', '.join(columns + keys)})")
+        columns = [f"{quoted(column.name)} {column.type.affinity}{'' if column.nullable else ' NOT NULL'}{_default(column)}" for column in relation.columns]
+        keys = [f"UNIQUE ({', '.join(map(quoted, each.columns))})" for each in relation.constraints if each.kind in "PU"]
+        self.connection.execute(f"CREATE TABLE {quoted(relation.name)} ({', '.join(columns + keys)})")
         self.catalogue.relations[relation.owner, relation.table] = relation
 
     def _create_view(self, position: int) -> None:
@@ -98,8 +94,8 @@ class _Definition:
         if names:
             columns = tuple(replace(column, name=name) for column, name in zip(columns, names, strict=True))
         relation = Relation(owner, table, tuple(replace(column, default=None) for column in columns), "VIEW")
-        self.connection.execute(f"DROP VIEW IF EXISTS {_quoted(relation.name)}")
-        self.connection.execute(f"CREATE VIEW {_quoted(relation.name)} ({', '.join(_quoted(column.name) for column in columns)}) AS {sql}")
+        self.connection.execute(f"DROP VIEW IF EXISTS {quoted(relation.name)}")
+        self.connection.execute(f"CREATE VIEW {quoted(relation.name)} ({', '.join(quoted(column.name) for column in columns)}) AS {sql}")
         self.catalogue.relations[owner, table] = relation
         self.catalogue.texts[owner, table] = "SELECT …"
 
@@ -111,8 +107,8 @@ class _Definition:
         assert isinstance(group, Group)
         names = tuple(chain(part, 0)[0][-1] for part in split(group.items))
         unique = any(is_word(node, "UNIQUE") for node in self.nodes[:3])
-        columns = ", ".join(map(_quoted, names))
-        self.connection.execute(f"CREATE {'UNIQUE ' if unique else ''}INDEX {_quoted(owner + '.' + name)} ON {_quoted(relation.name)} ({columns})")
+        columns = ", ".join(map(quoted, names))
+        self.connection.execute(f"CREATE {'UNIQUE ' if unique else ''}INDEX {quoted(owner + '.' + name)} ON {quoted(relation.name)} ({columns})")
         self.catalogue.indexes[owner, name] = (relation, names, unique)
 
     def _create_synonym(self, position: int) -> None:
@@ -122,21 +118,21 @@ class _Definition:
 
     def _drop_table(self, position: int) -> None:
         relation = self._existing(position)
-        self.connection.execute(f"DROP TABLE {_quoted(relation.name)}")
+        self.connection.execute(f"DROP TABLE {quoted(relation.name)}")
         del self.catalogue.relations[relation.owner, relation.table]
         for key in [key for key, (of, _, _) in self.catalogue.indexes.items() if of.name == relation.name]:
             del self.catalogue.indexes[key]
 
     def _drop_view(self, position: int) -> None:
         relation = self._existing(position)
-        self.connection.execute(f"DROP VIEW {_quoted(relation.name)}")
+        self.connection.execute(f"DROP VIEW {quoted(relation.name)}")
         del self.catalogue.relations[relation.owner, relation.table]
 
     def _drop_index(self, position: int) -> None:
         owner, name, _ = self._name(position)
         if self.catalogue.indexes.pop((owner, name), None) is None:
             raise OracleError(1418, "specified index does not exist")
-        self.connection.execute(f"DROP INDEX {_quoted(owner + '.' + name)}")
+        self.connection.execute(f"DROP INDEX {quoted(owner + '.' + name)}")
 
     def _drop_synonym(self, position: int) -> None:
         owner, name, _ = self._name(position)
@@ -144,7 +140,7 @@ class _Definition:
             raise OracleError(1434, "private synonym to be dropped does not exist")
 
     def _truncate_table(self, position: int) -> None:
-        self.connection.execute(f"DELETE FROM {_quoted(self._existing(position).name)}")
+        self.connection.execute(f"DELETE FROM {quoted(self._existing(position).name)}")
 
     def _comment_table(self, position: int) -> None:
         owner, table, end = self._name(position)
@@ -161,7 +157,7 @@ class _Definition:
 
     def _rename_table(self, relation: Relation, to: str) -> None:
         moved = replace(relation, table=to)
-        self.connection.execute(f"ALTER TABLE {_quoted(relation.name)} RENAME TO {_quoted(moved.name)}")
+        self.connection.execute(f"ALTER TABLE {quoted(relation.name)} RENAME TO {quoted(moved.name)}")
         del self.catalogue.relations[relation.owner, relation.table]
         self.catalogue.relations[relation.owner, to] = moved
 
@@ -191,7 +187,7 @@ class _Definition:
             if known is not None:
                 raise OracleError(1430, "column being added already exists in table")
             column, _ = _column(part, relation.table)
-            self.connection.execute(f"ALTER TABLE {_quoted(relation.name)} ADD COLUMN {_quoted(name)} {column.type.affinity}{_default(column)}")
+            self.connection.execute(f"ALTER TABLE {quoted(relation.name)} ADD COLUMN {quoted(name)} {column.type.affinity}{_default(column)}")
             return replace(relation, columns=(*relation.columns, column))
         if known is None:
             raise OracleError(904, f'"{name}": invalid identifier')
@@ -201,13 +197,13 @@ class _Definition:
         return replace(relation, columns=tuple(replace(each, type=column.type) if each.name == name else each for each in relation.columns))
 
     def _rename_column(self, relation: Relation, name: str, to: str) -> None:
-        self.connection.execute(f"ALTER TABLE {_quoted(relation.name)} RENAME COLUMN {_quoted(name)} TO {_quoted(to)}")
+        self.connection.execute(f"ALTER TABLE {quoted(relation.name)} RENAME COLUMN {quoted(name)} TO {quoted(to)}")
         columns = tuple(replace(each, name=to) if each.name == name else each for each in relation.columns)
         self.catalogue.relations[relation.owner, relation.table] = replace(relation, columns=columns)
 
     def _drop_columns(self, relation: Relation, names: Sequence[str]) -> None:
         for name in names:
-            self.connection.execute(f"ALTER TABLE {_quoted(relation.name)} DROP COLUMN {_quoted(name)}")
+            self.connection.execute(f"ALTER TABLE {quoted(relation.name)} DROP COLUMN {quoted(name)}")
         self.catalogue.relations[relation.owner, relation.table] = replace(relation, columns=tuple(each for each in relation.columns if each.name not in names))
 
     def _existing(self, position: int) -> Relation:

@@ -14,7 +14,8 @@ from tests.oracle_emulator.errors import WORDS, OracleError
 from tests.oracle_emulator.faults import Call, Cut, Faults
 from tests.oracle_emulator.lobs import Lobs
 from tests.oracle_emulator.login import Login
-from tests.oracle_emulator.types import LOBS, NUMBER, NUMBERS, TEXT, Cell, Type, bound, declared
+from tests.oracle_emulator.requests import Kind, bound_type, end_to_end, kind, login, row
+from tests.oracle_emulator.types import LOBS, Cell
 from tests.oracle_emulator.wire import ACCEPT, BREAK, CONNECT, DATA, MARKER, REFUSE, RESET, Broken, Gone, Link, Request, counted, integer
 
 _FUNCTION, _PIGGYBACK, _ROW = 3, 17, 7
@@ -48,7 +49,7 @@ class Cursor:
 
     sql: str
     prepared: Prepared
-    binds: list[tuple[int, int, int]] = field(default_factory=list)  # type, character set form, size
+    binds: list[Kind] = field(default_factory=list)  # type, character set form, size
     defines: list[int] = field(default_factory=list)
     values: Sequence[Cell] = ()
     result: Result | None = None
@@ -174,7 +175,7 @@ class Conversation:
         elif function == 96:
             self._lobs.freed(request)
         elif function == 135:
-            _end_to_end(request)
+            end_to_end(request)
         elif function == 152:
             request.byte()
             request.counted()
@@ -183,30 +184,15 @@ class Conversation:
         else:
             raise OracleError(3115, f"unsupported network datatype or representation: piggyback {function}")
 
-    def _pairs(self, request: Request) -> tuple[str, dict[str, str]]:
-        request.byte()
-        size = request.integer()
-        request.integer()
-        request.byte()
-        count = request.integer()
-        request.skip("bb")
-        user = (request.string() or b"").decode() if size else ""
-        pairs = {}
-        for _ in range(count):
-            key = request.counted().decode()
-            pairs[key] = request.counted().decode()
-            request.integer()
-        return user, pairs
-
     def _first_login(self, request: Request) -> bytes:
-        user, _ = self._pairs(request)
+        user, _ = login(request)
         self._user = user.upper()
         known = {name.upper(): password for name, password in self._server.catalogue.users.items()}
         self._login = Login(known.get(self._user))
         return _parameters(self._login.challenge()) + status()
 
     def _second_login(self, request: Request) -> bytes:
-        _, pairs = self._pairs(request)
+        _, pairs = login(request)
         self._pause("login")
         if self._user in {user.upper() for user in self._server.locked}:
             raise OracleError(28000, WORDS[28000])
@@ -251,24 +237,24 @@ class Conversation:
         sql = (request.string() or b"").decode() if size else ""
         numbers = [request.integer() for _ in range(13)]
         cursor = self._cursors.get(number)
-        kinds = [self._described(request) for _ in range(defines if options & _DEFINE else count)]
+        kinds = [kind(request, self._field) for _ in range(defines if options & _DEFINE else count)]
         rows: list[list[Cell]] = []
         if options & _DEFINE:
             if cursor is not None:
                 cursor.defines = [kind for kind, _, _ in kinds]
         elif options & _BIND:
-            rows = [self._row(request, kinds) for _ in range(1 if numbers[7] else max(numbers[1], 1))]
+            rows = [row(request, kinds, self._lobs) for _ in range(1 if numbers[7] else max(numbers[1], 1))]
         if cursor is None or sql:
             if not sql:
                 raise OracleError(1001, "invalid cursor")
             number, cursor = self._parsed(sql, kinds, number)
         elif kinds and not options & _DEFINE:
             cursor.binds = kinds
-            cursor.prepared = self.session.prepare(cursor.sql, [_bound_type(each) for each in kinds])
+            cursor.prepared = self.session.prepare(cursor.sql, [bound_type(each) for each in kinds])
         return self._executed(number, cursor, options, numbers[9], rows, rows_wanted)
 
-    def _parsed(self, sql: str, kinds: list[tuple[int, int, int]], number: int = 0) -> tuple[int, Cursor]:
-        prepared = self.session.prepare(sql, [_bound_type(each) for each in kinds])
+    def _parsed(self, sql: str, kinds: list[Kind], number: int = 0) -> tuple[int, Cursor]:
+        prepared = self.session.prepare(sql, [bound_type(each) for each in kinds])
         if not number:
             self._numbers += 1
             number = self._numbers
@@ -337,7 +323,7 @@ class Conversation:
         return self._executed(number, cursor, _EXECUTE | _FETCH, 0, rows, count)
 
     def _bound_row(self, request: Request, cursor: Cursor) -> list[Cell]:
-        return self._row(request, cursor.binds)
+        return row(request, cursor.binds, self._lobs)
 
     def _fetch(self, request: Request) -> bytes:
         number, count = request.integer(), request.integer()
@@ -377,59 +363,12 @@ class Conversation:
     def _lob(self, request: Request) -> bytes:
         return self._lobs.done(request) + self._ended()
 
-    def _described(self, request: Request) -> tuple[int, int, int]:
-        kind = request.byte()
-        request.skip("bbb")
-        size = request.integer()
-        request.skip("ii")
-        request.counted()
-        request.skip("ii")
-        form = request.byte()
-        request.skip("i", "i" if self._field >= 8 else "")
-        return kind, form, size
-
-    def _row(self, request: Request, kinds: list[tuple[int, int, int]]) -> list[Cell]:
-        """One row of binds: values too long for VARCHAR2 come last."""
-        if request.byte() != _ROW:
-            raise OracleError(3120, "two-task conversion routine: integer overflow")
-        row: list[Cell] = [None] * len(kinds)
-        long = [kind in _BYTES and size > 4000 for kind, _, size in kinds]
-        for late in (False, True):
-            for i, (kind, form, _) in enumerate(kinds):
-                if long[i] == late:
-                    row[i] = self._lobs.content(request.counted()) if kind in (112, 113) else bound(kind, form, request.string())
-        return row
-
     def _ended(self, *, error: OracleError | None = None, cursor: int = 0, rows: int = 0, batch: Sequence[tuple[int, OracleError]] = ()) -> bytes:
         busy = self._session is not None and self._session.in_transaction
         return ended(error, cursor, rows, batch, in_transaction=busy)
-
-
-_TYPES = {number: name for name, number in NUMBERS.items() if name not in ("NVARCHAR2", "NCHAR", "NCLOB")}
-
-
-def _bound_type(kind: tuple[int, int, int]) -> Type:
-    name = _TYPES.get(kind[0], "VARCHAR2")
-    if name == "NUMBER" or kind[0] == 3:
-        return NUMBER
-    if name.startswith("TIMESTAMP"):
-        return declared(name.replace("TIMESTAMP", "TIMESTAMP(9)", 1))
-    return TEXT if name in ("VARCHAR2", "CHAR", "LONG") else declared("RAW(2000)" if name in ("RAW", "LONG RAW") else name)
 
 
 def _parameters(pairs: dict[str, tuple[str, int]]) -> bytes:
     return (
         b"\x08" + integer(len(pairs)) + b"".join(counted(name.encode()) + counted(value.encode()) + integer(number) for name, (value, number) in pairs.items())
     )
-
-
-def _end_to_end(request: Request) -> None:
-    request.skip("bbi")
-    sizes = []
-    for kind in ("bi", "bi", "bi", "bibi", "bi", "bibi", "bi"):
-        present, size = request.byte(), request.integer()
-        request.skip(kind[2:])
-        sizes.append(bool(present and size) and len(kind) == 2)
-    for present in sizes:
-        if present:
-            request.string()

@@ -118,3 +118,32 @@ def words(nodes: Nodes) -> str:
 def subquery(node: Node | None) -> bool:
     """Whether a group holds a query."""
     return isinstance(node, Group) and bool(node.items) and (is_word(node.items[0], "SELECT", "WITH") or (subquery(node.items[0]) and len(node.items) == 1))
+
+
+def chain(nodes: Nodes, position: int) -> tuple[list[str], int]:
+    """Names with points between them, and where they end."""
+    names: list[str] = []
+    while is_name(node := at(nodes, position)):
+        assert isinstance(node, Token)
+        names.append(node.value)
+        position += 1
+        if not is_sign(at(nodes, position), "."):
+            break
+        position += 1
+    return names, position
+
+
+def type_text(nodes: Nodes) -> str:
+    """A declared type as text."""
+    parts = []
+    for node in nodes:
+        if isinstance(node, Group):
+            parts.append("(" + " ".join("," if is_sign(each, ",") else each.value for each in node.items if isinstance(each, Token)) + ")")
+        else:
+            parts.append(node.value)
+    return " ".join(parts)
+
+
+def quoted(name: str) -> str:
+    """A name as SQLite takes it."""
+    return '"' + name.replace('"', '""') + '"'
