@@ -29,6 +29,7 @@ _MOST, _LEAST, _LARGE = 10_000, 100, 64  # rows of one fetch
 _MARKED = 1_000  # rows that are marked in one call
 _TRIES = 5
 _PATIENCE = 60.0  # seconds that a login may take
+_ALIAS = "cx_oracle is no longer maintained, its successor oracledb is used: write driver: oracledb"
 _NUMBERS: Mapping[str, Callable[[str], object]] = {"expire_time": int, "sdu": int, "tcp_connect_timeout": float}
 
 _thick: list[str] = []
@@ -55,9 +56,10 @@ class OracleDatabase:
         self._chance, self._wait = chance, wait
 
     def server(self) -> str:
-        """Product, version and mode: "Oracle Database 19.0.0.0.0 (thin)"."""
+        """Product, version and mode: "Oracle Database 19.0.0.0.0 (thin)"; a driver's old name is remarked, since `check` shows this."""
         connection = self._connection()
-        return f"Oracle Database {connection.version} ({'thin' if connection.thin else 'thick'})"
+        remark = f"; {_ALIAS}" if self._config.driver == "cx_oracle" else ""
+        return f"Oracle Database {connection.version} ({'thin' if connection.thin else 'thick'}){remark}"
 
     def clock(self) -> str:
         """The time of the server's machine, which SYSDATE is too."""
@@ -143,7 +145,7 @@ class OracleDatabase:
         for (column, what), count in sorted(self._odd.items()):
             said.setdefault(what, {})[column] = count  # type: ignore[index]
         if self._config.driver == "cx_oracle":
-            said["driver"] = "cx_oracle is no longer maintained; its successor oracledb is used: write driver: oracledb"
+            said["driver"] = _ALIAS
         return Oddities(said)
 
     def close(self) -> None:

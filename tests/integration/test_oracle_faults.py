@@ -26,6 +26,7 @@ ROWS = 25_000
 TYPES = {
     "ID": "NUMBER(20)", "JE": "NUMBER", "JB": "NUMBER(12,2)", "XM": "CHAR(10)", "MC": "VARCHAR2(200 CHAR)", "NV": "NVARCHAR2(50)", "RQ": "DATE", "SJ": "TIMESTAMP(6)",
     "S0": "TIMESTAMP(0)", "NS": "TIMESTAMP(9)", "ZW": "RAW(16)", "DB": "BINARY_DOUBLE", "BZ": "CLOB",
+    "TZ": "TIMESTAMP(6) WITH TIME ZONE",
 }  # fmt: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # the driver leaves sockets that it gives up to the collector
@@ -256,8 +257,23 @@ def test_every_type_arrives_as_text_without_loss(oracle: OracleEmulator, opened:
         f"TO_TIMESTAMP(:{i}, 'YYYY-MM-DD HH24:MI:SS.FF9')" for i in (8, 9, 10)
     )
     moment = "2026-11-24 08:09:10.123456789"
-    row = (12345678901234567890, "-0.05", "100.5", "张", "名 称", "全称", "1949-10-01 00:00:00", moment, moment, moment, "00FF", 0.1, "长" * 5000)
-    oracle.execute(f"INSERT INTO TYPES VALUES ({places}, HEXTORAW(:11), :12, :13)", *row)
+    row = (
+        12345678901234567890,
+        "-0.05",
+        "100.5",
+        "张",
+        "名 称",
+        "全称",
+        "1949-10-01 00:00:00",
+        moment,
+        moment,
+        moment,
+        "00FF",
+        0.1,
+        "长" * 5000,
+        "2026-11-24 00:00:00.5 +00:00",
+    )
+    oracle.execute(f"INSERT INTO TYPES VALUES ({places}, HEXTORAW(:11), :12, :13, TO_TIMESTAMP_TZ(:14, 'YYYY-MM-DD HH24:MI:SS.FF TZH:TZM'))", *row)
     database = opened()
     relation = database.relation("types")
 
@@ -266,7 +282,7 @@ def test_every_type_arrives_as_text_without_loss(oracle: OracleEmulator, opened:
     assert [column.declared for column in relation.columns] == list(TYPES.values())
     assert found == (
         "12345678901234567890", "-0.05", "100.5", "张", "名 称", "全称", "1949-10-01 00:00:00", "2026-11-24 08:09:10.123457", "2026-11-24 08:09:10",
-        "2026-11-24 08:09:10.123457", "00FF", "0.1", "长" * 5000,
+        "2026-11-24 08:09:10.123457", "00FF", "0.1", "长" * 5000, "2026-11-24 08:00:00.500000",
     )  # fmt: skip
 
 
@@ -303,6 +319,8 @@ def test_sums_see_a_change_in_a_large_object(oracle: OracleEmulator, opened: Ope
 def test_cx_oracle_is_understood_and_said(opened: Opener) -> None:
     database = opened(driver="cx_oracle")
 
-    database.server()
+    server = database.server()
 
-    assert "oracledb" in str(database.oddities().said["driver"])
+    assert "write driver: oracledb" in server
+    assert "write driver: oracledb" in str(database.oddities().said["driver"])
+    assert "cx_oracle" not in opened().server()
