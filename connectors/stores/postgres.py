@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 from sqlalchemy import (
+    BinaryExpression,
     BindParameter,
     Column,
     Connection,
@@ -27,7 +28,6 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -39,7 +39,6 @@ from connectors.stores.types import ID, dtype_of
 from hub.contracts.address import Address
 from hub.contracts.keys import KeyRing
 
-_FEW = 20
 _PIECE = 4_096
 _LINK = {"prepare_threshold": None, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 """A server that has gone is noticed within a minute. No prepared statements: each lookup is planned for its own number of keys."""
@@ -106,18 +105,19 @@ class PostgresSession(SqlAlchemySession):
                 copy.write(part.write_csv(include_header=False, datetime_format=_MOMENT).encode())
 
     @contextmanager
-    def _staged(self, like: dict[str, Any], rows: pl.DataFrame) -> Iterator[Table]:
-        """Rows in a table that ends with the transaction; its columns are typed `like` those of tables, so that they refuse the same."""
-        stage = Table("hub_stage", MetaData(), *(Column(name, like[name]) for name in rows.columns), prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+    def _staged(self, like: Mapping[str, Column[Any]], rows: pl.DataFrame) -> Iterator[Table]:
+        """Rows in a table that ends with the transaction; its columns are those of other tables, so that they refuse the same."""
+        stage = Table("hub_stage", MetaData(), *(Column(name, like[name].type) for name in rows.columns))
+        empty = select(*(like[name].label(name) for name in rows.columns)).compile(dialect=self._engine.dialect)
         with self._connected() as connection:
-            connection.execute(CreateTable(stage))
+            connection.exec_driver_sql(f"CREATE TEMPORARY TABLE hub_stage ON COMMIT DROP AS {empty} WITH NO DATA")
             self._copy(stage, rows)
             yield stage
             connection.exec_driver_sql("DROP TABLE hub_stage")
 
     def run(self, statement: UpdateBase, rows: pl.DataFrame | None = None) -> None:
-        """See `Session`."""
-        if rows is None or rows.height < _FEW or not _plain(rows):
+        """See `Session`. Even one row goes by COPY, which says what column it refuses."""
+        if rows is None or rows.is_empty() or not _plain(rows):
             super().run(statement, rows)
         elif isinstance(statement, Insert):
             self._copy(statement.table, rows)  # type: ignore[arg-type]
@@ -130,10 +130,10 @@ class PostgresSession(SqlAlchemySession):
         """An update for each row, as one update from a staging table: parameters and values become its columns."""
         target: Any = statement.table
         where: Any = statement.whereclause
-        compared = {bound.key: bound.type for bound in visitors.iterate(where) if isinstance(bound, BindParameter)}
-        like = {name: target.c[name].type if name in target.c else compared[name] for name in rows.columns}
+        tests = [part for part in visitors.iterate(where) if isinstance(part, BinaryExpression) and isinstance(part.right, BindParameter)]
+        named: dict[str, Any] = {test.right.key: test.left for test in tests if test.right.key in rows.columns}
+        like = {name: named.get(name, target.c.get(name)) for name in rows.columns}
         with self._staged(like, rows) as stage, self._connected() as connection:
-            named = {key for key in rows.columns if key in compared}
 
             def replace(element: Any, **_options: Any) -> Any:
                 return stage.c[element.key] if isinstance(element, BindParameter) and element.key in named else None
@@ -144,10 +144,7 @@ class PostgresSession(SqlAlchemySession):
 
     def add_new(self, table: Table, rows: pl.DataFrame) -> None:
         """See `Session`."""
-        if rows.height < _FEW or not _plain(rows):
-            super().add_new(table, rows)
-            return
-        with self._staged({column.name: column.type for column in table.columns}, rows) as stage, self._connected() as connection:
+        with self._staged(dict(table.columns), rows) as stage, self._connected() as connection:
             chosen = select(*(stage.c[name] for name in rows.columns))
             connection.execute(insert_postgresql(table).from_select(rows.columns, chosen).on_conflict_do_nothing())
 
