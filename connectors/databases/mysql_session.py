@@ -134,7 +134,7 @@ class Session:
             cursor.execute("SET SESSION sql_mode=%s, time_zone='+08:00', net_read_timeout=%s, net_write_timeout=%s", (mode, wait, wait))
             cursor.execute("SET SESSION group_concat_max_len=%s", (_LONGEST,))
             if writing:
-                cursor.execute("SET SESSION innodb_lock_wait_timeout=%s", (min(10, self._seconds),))
+                cursor.execute("SET SESSION innodb_lock_wait_timeout=%s", (max(1, min(10, self._seconds // 2)),))
                 cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
             else:
                 cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -34,11 +34,14 @@ class Statements:
         return f"SELECT {key} FROM {self.source(ask.relation)}{where} ORDER BY {key} LIMIT 1 OFFSET {rows - 1}", values
 
     def page(self, ask: Ask, low: Any, high: Any) -> Statement:
-        """Rows after `low` up to `high` (None: without such a bound): how many, and one binary text of them all, each ended by 0xFC."""
+        """Rows after `low` up to `high` (None: without such a bound): how many, their keys, and one binary text of them all, each ended by 0xFC.
+
+        They come as the server finds them: to sort them it would write them into a file.
+        """
         where, values = self._where(ask, self._between(ask, low, high))
         line = f"{self._line(ask.relation, ask.columns)[:-1]},0xFC)"
-        order = f" ORDER BY {self._quote(ask.relation.key[0])}" if ask.order else ""
-        return f"SELECT COUNT(*), GROUP_CONCAT({line}{order} SEPARATOR '') FROM {self.source(ask.relation)}{where}", values
+        keys = f"GROUP_CONCAT({self._quote(ask.relation.key[0])} SEPARATOR ',')" if ask.order else "''"
+        return f"SELECT COUNT(*), {keys}, GROUP_CONCAT({line} SEPARATOR '') FROM {self.source(ask.relation)}{where}", values
 
     def stretch(self, ask: Ask, low: Any, high: Any) -> Statement:
         """The same rows, one binary text each."""
