@@ -132,10 +132,18 @@ class SqlDatabase:
                 return
 
     def _parts(self, statement: Executable) -> Iterator[list[Sequence[str | None]]]:
-        with self._transaction() as connection, connection.execution_options(stream_results=True, max_row_buffer=_ROWS).execute(statement) as result:
-            for part in result.partitions(_ROWS):
-                columns = [list(map(statements.cell, values)) for values in zip(*part, strict=True)]
-                yield list(zip(*columns, strict=True))
+        with self._transaction() as connection:
+            streaming = connection.execution_options(stream_results=True, max_row_buffer=_ROWS)
+            with streaming.execute(statement) as result:
+                cursor = result.cursor
+                try:
+                    for part in result.partitions(_ROWS):
+                        columns = [list(map(statements.cell, values)) for values in zip(*part, strict=True)]
+                        yield list(zip(*columns, strict=True))
+                except exc.DBAPIError as error:
+                    if error.connection_invalidated:
+                        _given_up(cursor)
+                    raise
 
     def sums(self, ask: Ask, of: int) -> Mapping[int, tuple[int, str]]:
         """Per bucket: rows, and the sum of their hashes, from rows that are read for it."""
@@ -260,6 +268,13 @@ def _key(relation: Relation) -> tuple[str, ...]:
     if not relation.key:
         raise Misconfigured(f"{relation.name} has no key to part it by", hint="name the column that tells rows apart as `id`")
     return relation.key
+
+
+def _given_up(cursor: Any) -> None:
+    """PyMySQL reads what is left when a cursor is thrown away, even where the connection is lost: it is told that nothing is left."""
+    left: Any = getattr(cursor, "_result", None)
+    if hasattr(left, "unbuffered_active"):
+        left.unbuffered_active = False
 
 
 def _bounds(family: str, timeout_s: float) -> dict[str, Any]:

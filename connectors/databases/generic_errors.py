@@ -9,7 +9,31 @@ from sqlalchemy import exc
 from hub.contracts.errors import HubError, Misconfigured, Unavailable
 
 _DENIED: Final = frozenset(("28000", "28P01", "3D000", "42501", "42000", "42P01", "42S02", "42703", "42S22", "42601", "1044", "1045", "1049", "1142", "1698"))
-_BUSY: Final = frozenset(("1205", "1213", "55P03", "40P01", "40001", "60", "1040", "1226", "53300", "57P03", "57P01", "57014", "3024", "1969"))
+_BUSY: Final = frozenset(
+    (
+        "1205",
+        "1213",
+        "55P03",
+        "40P01",
+        "40001",
+        "60",
+        "1040",
+        "1053",
+        "1158",
+        "1159",
+        "1160",
+        "1161",
+        "1226",
+        "1317",
+        "1927",
+        "53300",
+        "57P03",
+        "57P01",
+        "57014",
+        "3024",
+        "1969",
+    )
+)
 _PASSING: Final = ("08", "40", "53", "55", "57", "58")
 _AGAIN: Final = frozenset(("1205", "1213", "55P03", "40P01", "40001", "60"))
 _LOGIN: Final = ("denied", "authentication", "password", "login", "unknown database", "does not exist", "no such", "invalid user", "not exist")
@@ -42,7 +66,7 @@ def decision(error: exc.SQLAlchemyError, place: str) -> HubError:
     if isinstance(error.orig, Exception) and (codes & _DENIED or (not codes and any(word in said for word in _LOGIN))):
         return _refused(error, place, code)
     if error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError):
-        if codes & {"1054", "1146"}:
+        if not error.connection_invalidated and any(len(each) == 4 and each.startswith("1") for each in codes):  # MySQL's server speaks: 1000 to 1999
             return _refused(error, place, code)
         return Unavailable(f"the database {place} does not answer", hint="check that the server runs, and that this machine reaches it", code=code)
     return _refused(error, place, code)

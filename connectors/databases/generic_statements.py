@@ -69,7 +69,7 @@ def source(relation: Relation) -> FromClause:
     """What stands after FROM; columns are without a type, so that the driver's own values come back."""
     columns: list[ColumnClause[Any]] = [column(each.name) for each in relation.columns]
     if relation.sql:
-        return text(_escaped(relation.sql)).columns(*columns).subquery(relation.name)
+        return text(f"{_escaped(relation.sql)}\n").columns(*columns).subquery(relation.name)
     return table(relation.name, *columns, schema=relation.schema or None)
 
 
