@@ -14,6 +14,8 @@ from connectors.databases.oracle_types import Kind, kind_of
 
 PIECE = 3 << 20
 _TIMES: frozenset[Kind] = frozenset(("date", "second", "time", "fine", "zoned"))
+_MAY_BE_EMPTY: frozenset[Kind] = frozenset(("padded", "clob", "xml"))  # EMPTY_CLOB() is not NULL; VARCHAR2 is never empty
+_REPLACED = "\ufffd".encode()
 _TEXTS: frozenset[Kind] = frozenset(("text", "national", "padded", "clob", "long", "xml"))
 
 
@@ -23,7 +25,11 @@ def pieces(fetched: pl.DataFrame, columns: Sequence[Column], odd: Counter[tuple[
     frame = pl.DataFrame([_plain(fetched[f"C{i}"], column, odd) for i, column in enumerate(columns, 1)])
     rows = max(1, frame.height * PIECE // max(int(frame.estimated_size()), PIECE))
     for part in frame.iter_slices(rows):
-        yield Piece(_lines(part), part.height, part.row(part.height - 1))
+        lines = _lines(part)
+        if not _clean(lines):
+            part = pl.DataFrame([_mended(values, column, odd) for values, column in zip(part.get_columns(), columns, strict=True)])
+            lines = _lines(part)
+        yield Piece(lines, part.height, part.row(part.height - 1))
 
 
 def hashed(fetched: pl.DataFrame) -> pl.DataFrame:
@@ -41,6 +47,17 @@ def _lines(part: pl.DataFrame) -> bytes:
     return lines.getvalue()
 
 
+def _clean(lines: bytes) -> bool:
+    """Whether the text needs no second look: UTF-8 without NUL and without replaced characters. Looking at the bytes at once is quicker than by column."""
+    if b"\0" in lines or _REPLACED in lines:
+        return False
+    try:
+        lines.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _plain(values: pl.Series, column: Column, odd: Counter[tuple[str, str]]) -> pl.Series:
     kind = kind_of(column)
     if values.dtype == pl.Binary:
@@ -52,10 +69,12 @@ def _plain(values: pl.Series, column: Column, odd: Counter[tuple[str, str]]) -> 
         return _number(values)
     if kind in _TIMES:
         return _time(values, column, odd)
-    return _text(values, column, odd) if kind in _TEXTS else values
+    return values.set(values == "", None) if kind in _MAY_BE_EMPTY else values
 
 
-def _text(values: pl.Series, column: Column, odd: Counter[tuple[str, str]]) -> pl.Series:
+def _mended(values: pl.Series, column: Column, odd: Counter[tuple[str, str]]) -> pl.Series:
+    if kind_of(column) not in _TEXTS:
+        return values
     values = _readable(values, column, odd)
     nul = values.str.contains("\0", literal=True).sum()
     if nul:

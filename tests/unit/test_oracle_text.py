@@ -14,6 +14,8 @@ from connectors.databases.dialect import SEPARATOR, Column
 from connectors.databases.oracle_text import PIECE, hashed, pieces
 from connectors.databases.oracle_types import sort_of
 
+LARGE = [Column("BZ", "CLOB", "text"), Column("ID", "NUMBER(9)", "number")]
+
 
 def lines(declared: str, values: list[Any], dtype: Any = pl.String, odd: Counter[tuple[str, str]] | None = None) -> list[str]:
     """Cells of one column, read back as RFC 4180."""
@@ -61,10 +63,16 @@ def test_a_time_without_fraction_has_none_and_a_zero_date_is_nothing() -> None:
 def test_nul_is_taken_out_and_unknown_characters_are_counted() -> None:
     odd: Counter[tuple[str, str]] = Counter()
 
-    found = lines("VARCHAR2(20)", ["a\0b", "名\ufffd", "", 'q"', "a\nb"], odd=odd)
+    found = lines("VARCHAR2(20)", ["a\0b", "名\ufffd", "\0", 'q"', "a\nb"], odd=odd)
 
     assert found == ["ab", "名\ufffd", "", 'q"', "a\nb"]
-    assert odd == {("X", "nul_taken_out"): 1, ("X", "unknown_characters"): 1}
+    assert odd == {("X", "nul_taken_out"): 2, ("X", "unknown_characters"): 1}
+
+
+def test_an_empty_large_object_is_nothing() -> None:
+    found = b"".join(piece.lines for piece in pieces(pl.DataFrame({"C1": ["", None], "C2": ["1", "2"], "L1": [None, None]}), LARGE, Counter()))
+
+    assert found == b"\x1f1\n\x1f2\n"
 
 
 def test_bytes_are_hexadecimal_digits() -> None:
