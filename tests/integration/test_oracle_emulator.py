@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -82,6 +82,9 @@ def test_an_unknown_service_a_refusal_and_a_locked_account_have_their_codes(db: 
     with pytest.raises(oracledb.OperationalError, match="12516"):
         login(db)
     db.refuse = 0
+    db.faults.fail(12520, "connect")
+    with pytest.raises(oracledb.OperationalError, match="12520"):
+        login(db)
     db.locked.add("hub")
     assert code_of(lambda: login(db)) == "ORA-28000"
 
@@ -147,6 +150,18 @@ def test_rows_come_in_as_many_fetches_as_are_asked_for(db: OracleEmulator, sessi
         found = cursor.execute("SELECT ID, NAME, AMOUNT FROM PENALTY ORDER BY ID").fetchall()
 
     assert found == [(i, f"名{i}", i / 4) for i in range(1, 5001)]
+
+
+def test_the_types_that_only_old_tables_have_are_read_as_well(db: OracleEmulator, session: oracledb.Connection) -> None:
+    db.execute("CREATE TABLE OLD (L LONG, N NVARCHAR2(20), Z TIMESTAMP(3) WITH TIME ZONE, I INTERVAL DAY(2) TO SECOND(6), B BLOB, F FLOAT, C NCHAR(4))")
+    beijing = timezone(timedelta(hours=8))
+    row = ("long text", "国", datetime(2026, 1, 2, 3, 4, 5, tzinfo=beijing), timedelta(days=-1, seconds=1, microseconds=5), b"\0" * 40_000, 0.25, "ab")
+    db.execute("INSERT INTO OLD VALUES (:1, :2, :3, :4, :5, :6, :7)", *row)
+    with session.cursor() as cursor:
+        found = cursor.execute("SELECT L, N, Z, I, B, F, C FROM OLD").fetchone()
+
+        assert (*found[:2], *found[3:4], found[4].read(), *found[5:]) == (*row[:2], *row[3:6], "ab  ")
+        assert cursor.execute("SELECT TO_CHAR(Z AT TIME ZONE '+00:00', 'YYYY-MM-DD HH24:MI TZH') FROM OLD").fetchone() == ("2026-01-01 19:04 +00",)
 
 
 def test_arrow_batches_reach_polars_with_large_objects_as_text(db: OracleEmulator, session: oracledb.Connection) -> None:
@@ -221,6 +236,12 @@ def test_queries_nest_join_and_unite(db: OracleEmulator, session: oracledb.Conne
              UNION ALL SELECT -1, SUM(AMOUNT) FROM PENALTY MINUS SELECT 6, 1.5 FROM DUAL ORDER BY 1"""
     with session.cursor() as cursor:
         assert cursor.execute(sql, least=1).fetchall() == [(-1, 5.25), (2, None), (4, 1.0)]
+
+
+def test_a_key_that_is_there_already_is_told_by_the_name_of_its_constraint(db: OracleEmulator, session: oracledb.Connection) -> None:
+    db.execute("CREATE TABLE KEYED (A NUMBER, B NUMBER, CONSTRAINT ONE_OF_EACH UNIQUE (A, B))")
+    with session.cursor() as cursor, pytest.raises(oracledb.IntegrityError, match=r"ORA-00001: unique constraint \(HUB\.ONE_OF_EACH\) violated"):
+        cursor.executemany("INSERT INTO KEYED VALUES (:1, :2)", [(1, 1), (1, 2), (1, 1)])
 
 
 def test_merge_writes_what_is_there_and_what_is_not(db: OracleEmulator, session: oracledb.Connection) -> None:

@@ -21,7 +21,7 @@ def accepted(version: tuple[int, ...], *, native_encryption: bool) -> bytes:
     """The connection is accepted; 314 is what a server before 12.1 offers."""
     offered = 315 if version >= (12, 1) else 314
     head = offered.to_bytes(2, "big") + bytes((0, 0)) + b"\x20\0" + b"\xff\xff" + b"\1\0" + bytes((0, 0, 0, 45))
-    return head + bytes((0x10 if native_encryption else 0x04, 0x04)) + bytes(8) + (32768).to_bytes(4, "big") + bytes(5)
+    return head + bytes((0x10 if native_encryption else 0x04, 0x04)) + bytes(8) + (32768).to_bytes(4, "big") * 2 + bytes(1)
 
 
 def refused(code: int) -> bytes:
@@ -84,7 +84,10 @@ def values_of(rows: Sequence[Sequence[Cell]], columns: Sequence[Column], defines
     parts: list[bytes] = []
     for row in rows:
         parts.append(b"\7")
-        parts += [_large(value, kind, wanted, lobs) if kind.name in LOBS else cell(value, kind) for value, (kind, wanted) in zip(row, kinds, strict=True)]
+        parts += [
+            _large(value, kind, wanted, lobs) if kind.name in LOBS else cell(value, kind) + (b"\0\0" if kind.name.startswith("LONG") else b"")
+            for value, (kind, wanted) in zip(row, kinds, strict=True)
+        ]
     return b"".join(parts)
 
 

@@ -148,6 +148,20 @@ class Catalogue:
                     return self.relations[place]
         raise OracleError(942, "table or view does not exist")
 
+    def violated(self, said: str) -> OracleError | None:
+        """ORA-00001 with the constraint's name, where SQLite names the columns of a key."""
+        head, _, places = said.partition("UNIQUE constraint failed: ")
+        if head or not places:
+            return None
+        names = tuple(place.rpartition(".")[2] for place in places.split(", "))
+        relation = next((each for each in list(self.relations.values()) if places.startswith(f"{each.name}.")), None)
+        known = relation.constraints if relation else ()
+        name = next(
+            (each.name for each in known if each.columns == names),
+            next((key[1] for key, each in self.indexes.items() if each[:2] == (relation, names)), "SYS_C"),
+        )
+        return OracleError(1, f"unique constraint ({relation.owner if relation else 'HUB'}.{name}) violated")
+
     def install(self, connection: sqlite3.Connection) -> None:
         """The dictionary's tables in an empty database."""
         for relation in list(self.relations.values()):

@@ -202,21 +202,21 @@ class Session:
             yield from cursor
 
     def _errors(self) -> _Errors:
-        return _Errors(self._failure)
+        return _Errors(self._failure, self._catalogue)
 
 
 class _Errors:
     """What SQLite says, in Oracle's words."""
 
-    def __init__(self, failure: Failure) -> None:
-        self._failure = failure
+    def __init__(self, failure: Failure, catalogue: Catalogue) -> None:
+        self._failure, self._catalogue = failure, catalogue
 
     def __enter__(self) -> None:
         self._failure.error = None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, sqlite3.Error):
-            raise (self._failure.error or from_sqlite(error)) from error
+            raise (self._failure.error or self._catalogue.violated(str(error)) or from_sqlite(error)) from error
 
 
 class _Held:

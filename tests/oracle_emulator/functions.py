@@ -119,6 +119,8 @@ def store(value: Cell, kind: str, column: str) -> Cell:
             raise OracleError(12899, f'value too large for column "{column}" (actual: {len(data)}, maximum: {to.size})')
         return data
     text = as_text(value)
+    if to.name.startswith("INTERVAL"):
+        return text
     length = len(text) if to.characters else len(text.encode())
     if to.size and length > to.size:
         raise OracleError(12899, f'value too large for column "{column}" (actual: {length}, maximum: {to.size})')

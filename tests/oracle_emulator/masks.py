@@ -16,6 +16,7 @@ _ELEMENTS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SPAN = {"YYYY": 4, "SYYYY": 4, "RRRR": 4, "YY": 2, "RR": 2, "MM": 2, "DD": 2, "HH24": 2, "HH12": 2, "HH": 2, "MI": 2, "SS": 2, "SSSSS": 5, "DDD": 3, "FF": 9}
+_ISO = "YYYY-MM-DD HH24:MI:SS"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -24,17 +25,9 @@ def _elements(mask: str) -> tuple[str, ...]:
     return tuple(each if each.startswith('"') else each.upper() for each in _ELEMENTS.findall(mask))
 
 
-@lru_cache(256)
-def _strftime(mask: str) -> str | None:
-    """The same as strftime knows it, where it does: the common masks are fast."""
-    plain = {"YYYY": "%Y", "MM": "%m", "DD": "%d", "HH24": "%H", "MI": "%M", "SS": "%S"}
-    parts = [plain.get(each) or (each if not each[0].isalnum() and each[0] not in '"%' else None) for each in _elements(mask)]
-    return None if None in parts else "".join(part for part in parts if part is not None)
-
-
 def time_text(text: str, mask: str) -> str:
     """A date or time (ISO text) by a mask."""
-    if _elements(mask) == _elements("YYYY-MM-DD HH24:MI:SS") and len(text) == 19:
+    if mask == _ISO and len(text) == 19:
         return text
     at, nanoseconds, offset = moment(text)
     fill = True

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -188,6 +188,8 @@ def _cell(value: object) -> Cell:
         return spelled(value, value.microsecond * 1000, None if value.tzinfo is None else int((value.utcoffset() or value.resolution).total_seconds() // 60))
     if isinstance(value, date):
         return f"{value.isoformat()} 00:00:00"
+    if isinstance(value, timedelta):
+        return f"interval {value.total_seconds()!r}"
     if isinstance(value, int | Decimal):
         return stored(value)
     if value is None or isinstance(value, str | float | bytes):

@@ -94,17 +94,23 @@ class Conversation:
         kind, body = self._link.packet()
         if kind != CONNECT:
             return False
-        self._server.faults.meet("connect")
         size, offset = int.from_bytes(body[16:18], "big"), int.from_bytes(body[18:20], "big") - 8
         text = body[offset : offset + size] if len(body) >= offset + size else self._link.data()
         named = re.search(r"\(SERVICE_NAME\s*=\s*([^)]*)\)", text.decode(), re.IGNORECASE)
-        code = self._server.refusal() or (0 if named and named[1].upper() == self._server.service.upper() else 12514)
+        code = self._refusal() or (0 if named and named[1].upper() == self._server.service.upper() else 12514)
         if code:
             self._link.send(REFUSE, refused(code))
             return False
         self._link.send(ACCEPT, accepted(self._server.version, native_encryption=self._server.native_encryption))
         self._link.large = True
         return self._server.version >= (12, 1)
+
+    def _refusal(self) -> int:
+        try:
+            self._link.waiting(self._server.faults.meet("connect"))
+        except OracleError as error:
+            return error.code
+        return self._server.refusal()
 
     def _served(self) -> bool:
         kind, body = self._link.packet()

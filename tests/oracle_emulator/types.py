@@ -101,7 +101,10 @@ NUMBER = Type("NUMBER", 22, 0, -127)
 @lru_cache(2048)
 def declared(text: str) -> Type:
     """The type that a declaration means: `VARCHAR2(40 CHAR)`, `NUMBER(10,2)`, `TIMESTAMP(6) WITH TIME ZONE`."""
-    found = _DECLARED.fullmatch(re.sub(r"\s+", " ", text.strip().upper()))
+    upper = re.sub(r"\s+", " ", text.strip().upper())
+    if upper.startswith("INTERVAL DAY"):
+        return Type("INTERVAL DAY TO SECOND", 11, 2, 6)
+    found = _DECLARED.fullmatch(upper)
     if found is None:
         raise OracleError(902, "invalid datatype")
     name, first, second, unit, zone = found.groups()
@@ -111,8 +114,6 @@ def declared(text: str) -> Type:
         return Type("NUMBER", 22, 38, 0)
     if name in ("FLOAT", "REAL"):
         return Type("NUMBER", 22, size or 126, -127)
-    if name.startswith("INTERVAL DAY"):
-        return Type("INTERVAL DAY TO SECOND", 11, 2, 6)
     if name not in NUMBERS:
         raise OracleError(902, "invalid datatype")
     if name == "NUMBER":
@@ -263,7 +264,9 @@ def double_from(data: bytes) -> float:
 
 def plain_number(value: Decimal | int) -> str:
     """A number as `TO_CHAR` writes it: no zero before the point."""
-    text = format(Decimal(value), "f")
+    if isinstance(value, int):
+        return str(value)
+    text = format(value, "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("", "-0", "0") else re.sub(r"^(-?)0\.", r"\1.", text)
 
