@@ -28,6 +28,7 @@ _OF_SERVERS = {
         "SET synchronous_commit = on",
         "SET idle_in_transaction_session_timeout = '120s'",
         "SET datestyle = ISO",
+        "SET jit = off",
         "SET lock_timeout = '{wait_ms}ms'",
     ),
     "mysql": (

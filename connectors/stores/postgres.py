@@ -37,6 +37,7 @@ from connectors.stores.refusing import by_sqlstate, column_of, lost
 from connectors.stores.table_store import TableStore, local_now
 from connectors.stores.types import ID, dtype_of
 from hub.contracts.address import Address
+from hub.contracts.errors import Rejected
 from hub.contracts.keys import KeyRing
 
 _PIECE = 4_096
@@ -79,6 +80,7 @@ class PostgresSession(SqlAlchemySession):
     def __init__(self, address: Address, *, wait_s: float = 10.0) -> None:
         super().__init__(address, wait_s=wait_s, more={name: value for name, value in _LINK.items() if name not in address.options})
         self._errors: Any = self._engine.dialect.dbapi
+        self._mixed: set[str] = set()  # tables to which rows came that were there already
 
     @contextmanager
     def _driver(self) -> Iterator[Any]:
@@ -143,7 +145,14 @@ class PostgresSession(SqlAlchemySession):
             connection.execute(whole.values(changes) if changes else whole)
 
     def add_new(self, table: Table, rows: pl.DataFrame) -> None:
-        """See `Session`."""
+        """See `Session`. As long as all rows of a table were new they are copied straight into it, which costs half."""
+        if table.name not in self._mixed:
+            try:
+                with self.savepoint():
+                    self._copy(table, rows)
+                return
+            except Rejected:
+                self._mixed.add(str(table.name))
         with self._staged(dict(table.columns), rows) as stage, self._connected() as connection:
             chosen = select(*(stage.c[name] for name in rows.columns))
             connection.execute(insert_postgresql(table).from_select(rows.columns, chosen).on_conflict_do_nothing())
