@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, model_validator
 
 from hub.contracts.address import Address
 from hub.contracts.endpoint import Duration, EndpointConfig
@@ -14,6 +14,7 @@ from hub.contracts.errors import Misconfigured
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r'^[^\x00-\x1f"`\[\];]+$')]
 _SELECT = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
+_REMARK = re.compile(r"\s*--[ \t]*(reviewed|key):[ \t]*([^\n]*)\n")
 
 
 def _one_select(sql: str) -> str:
@@ -30,6 +31,21 @@ class NamedQuery(EndpointConfig):
     key: tuple[Identifier, ...] = Field(default=(), max_length=8, description="Columns that tell its rows apart.")
 
 
+def _written(value: Any) -> Any:
+    """A query as text: who has reviewed it, and its key, stand in remarks above it, `-- reviewed: …` and `-- key: a, b`."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, Any] = {}
+    while remark := _REMARK.match(value):
+        words = [word.strip() for word in remark[2].split(",")]
+        found[remark[1]] = words if remark[1] == "key" else remark[2].strip()
+        value = value[remark.end() :]
+    return {**found, "sql": value}
+
+
+Query = Annotated[NamedQuery, BeforeValidator(_written, json_schema_input_type=str | NamedQuery)]
+
+
 class DatabaseConfig(EndpointConfig):
     """A database of an agency, read with an account that may only read."""
 
@@ -43,7 +59,9 @@ class DatabaseConfig(EndpointConfig):
     options: dict[str, str] = Field(default_factory=dict, max_length=20, description="Further connection options, from a short list of allowed ones.")
     timeout: Duration = Field(default=timedelta(minutes=5), description="The longest that one statement may run on their server.")
     rows_per_second: int | None = Field(default=None, ge=10, le=10_000_000, description="Read no faster than this, to spare their server.")
-    queries: dict[str, NamedQuery] = Field(default_factory=dict, max_length=200, description="Reviewed queries that feeds may read by name.")
+    queries: dict[str, Query] = Field(
+        default_factory=dict, max_length=200, description="Reviewed queries that feeds may read by name, each as text under remarks: -- reviewed: who and when."
+    )
     because: str = Field(default="", max_length=500, description="Why tls is off.")
 
     _dialect = ""
@@ -97,7 +115,9 @@ class PostgresConfig(DatabaseConfig):
 class SqlConfig(DatabaseConfig):
     """Any database that has a SQLAlchemy dialect: 达梦, 人大金仓, OceanBase. The slow, general way."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)?$", description="The dialect's name, with its driver where it has several: dm+dmPython.")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*(\+[A-Za-z][A-Za-z0-9_]*)?$", description="The dialect's name, with its driver where it has several: dm+dmPython."
+    )
 
     def dialect(self) -> str:
         """The name that SQLAlchemy knows it by."""

@@ -40,7 +40,7 @@ _SECONDS = range(1, 601)
 _HOST = re.compile(r"[\w.\-]{1,255}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _SERVICE = re.compile(r"[\w.$#\-]{1,128}")
 _WORD = re.compile(r"[\w .:+\-]{1,64}")
-_NAME = re.compile(r"[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)?")
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\+[A-Za-z][A-Za-z0-9_]*)?")
 _TLS_HINT = 'let the server offer TLS, or write tls: "off" and say because: …'
 
 

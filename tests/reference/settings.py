@@ -61,9 +61,17 @@ class Pages:
     def _connectors(self) -> Iterator[str]:
         for name, source in SOURCES.items():
             yield from self._model(defined(source.config), f"sources.NAME.{name}")
-            yield from self._model(defined(source.read), f"feeds.NAME.read, from a {name}")
+            yield from self._once(defined(source.read), f"feeds.NAME.read, from a {name}")
         for name, outlet in OUTLETS.items():
             yield from self._model(defined(outlet.config), f"shares.NAME.deliver.{name}")
+
+    def _once(self, name: str, path: str) -> Iterator[str]:
+        """A model that several kinds may share: where it was told before, a word of it."""
+        if name in self.paths:
+            yield f"### {path}"
+            yield f"The same keys as in {self._link(name)}."
+        else:
+            yield from self._model(name, path)
 
     def _model(self, name: str, path: str) -> Iterator[str]:
         """One model, then those that it holds."""

@@ -86,6 +86,20 @@ async def test_a_reviewed_query_is_read_like_a_table(table: Table) -> None:
     assert await table.pull(query="firms") == [("甲", "91")]
 
 
+async def test_a_query_may_be_written_as_text_under_remarks(table: Table) -> None:
+    table.add((1, "甲", "91", None))
+    table.settings = {"queries": {"firms": "-- reviewed: 王, 2026-11-01\n-- key: uscc\nSELECT name, uscc FROM t\n"}}
+
+    assert await table.pull(query="firms") == [("甲", "91")]
+
+
+async def test_a_query_without_a_reviewer_is_refused(table: Table) -> None:
+    table.settings = {"queries": {"firms": "SELECT name, uscc FROM t"}}
+
+    with pytest.raises(ValueError, match="reviewed"):
+        table.source(query="firms")
+
+
 async def test_a_query_that_nobody_reviewed_is_misconfigured(table: Table) -> None:
     with pytest.raises(Misconfigured, match="no reviewed query"):
         await table.pull(query="firms")
