@@ -120,10 +120,10 @@ class MysqlDatabase:
         self._odd.setdefault(name, Counter()).update(counts)
 
     def _look_at_latin1(self, ask: Ask) -> None:
-        """Whether the first rows of columns declared latin1 hold GBK; each table once."""
+        """Whether the first rows of columns declared latin1 hold GBK; each table once, and no query, which may be dear."""
         where = (ask.relation.schema, ask.relation.name)
         names = [name for name in ask.columns if (column := ask.relation.column(name)) is not None and is_gbk(column, True)]
-        if self._gbk or not names or where in self._sampled:
+        if self._gbk or not names or ask.relation.sql or where in self._sampled:
             return
         rows = self._session.query(*self._statements.sample(ask.relation, names, _SAMPLE))
         beyond = [[raw for row in rows if (raw := row[at]) and not raw.isascii()] for at in range(len(names))]

@@ -16,6 +16,7 @@ LOST = frozenset((1053, 1077, 1079, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 11
 """After these nothing more can be said over the connection."""
 
 _RIGHTS = "the account needs SELECT on what is read, and UPDATE on the status column where a feed writes one: GRANT SELECT ON …"
+_STATUS = "compare taken: and refused: of done: with the type of the status column"
 _LATER = "it is tried again; if it stays so, ask who looks after their server"
 _MISCONFIGURED: dict[int, tuple[str, str]] = {
     1044: ("the account may not use the database", _RIGHTS),
@@ -30,10 +31,14 @@ _MISCONFIGURED: dict[int, tuple[str, str]] = {
     1146: ("the table is gone", "it was renamed or dropped: check table:"),
     1227: ("the account lacks a right", _RIGHTS),
     1251: ("the server wants an older way to log in", "let the account use mysql_native_password or caching_sha2_password"),
+    1264: ("a status does not fit its column", _STATUS),
+    1265: ("a status does not fit its column", _STATUS),
     1267: ("a value cannot be compared with a column of another character set", "read without it in where:, or ask for a view that converts the column"),
     1290: ("the server is started so that it cannot do this", "a copy that may only be read cannot take a status: point done: at the first server"),
     1356: ("a view does not work any more", "a table or column behind the view is gone, or its owner may not read it: ask who made the view"),
+    1366: ("a status does not fit its column", _STATUS),
     1370: ("the account may not run a function that a view uses", _RIGHTS),
+    1406: ("a status does not fit its column", _STATUS),
     1449: ("the owner of a view is gone", "ask who made the view"),
     1524: ("the way of logging in is not known", "let the account use mysql_native_password or caching_sha2_password"),
     1792: ("only reading is allowed here", "a reviewed query may not write"),

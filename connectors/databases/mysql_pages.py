@@ -57,7 +57,7 @@ def _page(session: Session, statements: Statements, ask: Ask, lines: Lines, low:
     ((rows, keys, block),) = session.query(*statements.page(ask, low, high))
     if not rows:
         return
-    piece = lines.page(block or b"", int(rows)) if not ask.order or _ascending(str(keys or ""), int(rows)) else None
+    piece = lines.page(block or b"", int(rows)) if not ask.order or _ascending(keys, int(rows)) else None
     if piece is not None:
         yield piece
         return
@@ -66,6 +66,7 @@ def _page(session: Session, statements: Statements, ask: Ask, lines: Lines, low:
             yield lines.piece(found)
 
 
-def _ascending(keys: str, rows: int) -> bool:
-    found = np.fromstring(keys, dtype=np.uint64 if "-" not in keys else np.int64, sep=",")
+def _ascending(keys: str | bytes, rows: int) -> bool:
+    text = keys.decode("ascii") if isinstance(keys, bytes) else keys
+    found = np.fromstring(text.rstrip(","), dtype=np.int64 if "-" in text else np.uint64, sep=",")
     return len(found) == rows and bool(np.all(found[1:] > found[:-1]))

@@ -93,6 +93,19 @@ def test_a_connection_that_is_killed_ends_the_snapshot_and_never_goes_on_without
         assert db.count(Ask(KNOWN, ("id",))) == ROWS
 
 
+def test_a_reader_that_stops_early_stops_the_statement_and_keeps_the_snapshot(server: MariaServer, name: str) -> None:
+    with closing(MysqlDatabase(settings(server, name))) as db:
+        db.begin()
+        stream = db.read(whole(db, streamed=True))
+        next(stream)
+
+        stream.close()  # type: ignore[attr-defined]
+        server.execute("DELETE FROM t WHERE id > 100", database=name)
+
+        assert db.count(whole(db)) == ROWS
+        assert connections(server, name) == connections(server, name)[:1]
+
+
 def connections(server: MariaServer, name: str) -> list[int]:
     return [int(number) for (number,) in server.execute(f"SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{name}'")]
 
