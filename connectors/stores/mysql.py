@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from connectors.stores.known import Memory
 from connectors.stores.mysql_conversation import Conversation
-from connectors.stores.mysql_errors import refusal
+from connectors.stores.mysql_errors import TOO_LARGE, decision, refusal
 from connectors.stores.mysql_link import Answer, Spelled
 from connectors.stores.mysql_text import chunks, literals, name, names, packed, plain, quoted, unpacked
 from connectors.stores.table_store import TableStore, local_now
@@ -29,8 +29,10 @@ from hub.contracts.keys import KeyRing
 _DIALECT = pymysql.dialect()
 _FEW = 20  # rows that are not worth a file
 _KEYS = 10_000  # keys of one question, so that the server's optimiser keeps to the index
+_MANY = 1_000  # keys that are worth a table of their own
+_MOST = 50_000  # keys of such a table, of 8 MB at most: servers allow 16
 _NARROW = 200  # bytes of a row of which so many may come as one text
-_STAGING = "hub_staging"
+_STAGING, _WANTED = "hub_staging", "hub_wanted"
 _COLUMNS = """SELECT c.COLUMN_NAME, t.ENGINE FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)
 WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
 
@@ -128,8 +130,9 @@ class MysqlSession:
         table: Table = statement.table  # type: ignore[assignment]
         keys = _keys_of(statement)
         wanted = ", ".join(f"{name(keys[column].name if column in keys else column)} AS {name(column)}" for column in rows.columns)
+        index = ", ".join(f"INDEX ({name(column)})" for column in keys)
         self._server.ask(f"DROP TEMPORARY TABLE IF EXISTS {_STAGING}")
-        self._server.ask(f"CREATE TEMPORARY TABLE {_STAGING} ENGINE=InnoDB SELECT {wanted} FROM {name(table.name)} LIMIT 0")
+        self._server.ask(f"CREATE TEMPORARY TABLE {_STAGING} ({index}) ENGINE=InnoDB SELECT {wanted} FROM {name(table.name)} LIMIT 0")
         self._append(_STAGING, rows)
         staged = Table(_STAGING, MetaData(), *(Column(column, (keys[column] if column in keys else table.c[column]).type) for column in rows.columns))
 
@@ -163,17 +166,40 @@ class MysqlSession:
         return unpacked(self._texts(packed(statement)), statement)
 
     def _texts(self, statement: Select[Any], given: dict[str, Any] | None = None) -> list[str]:
-        return [text for (text,) in self._say(statement, given).rows if text is not None]
+        answer = self._say(statement, given)
+        if answer.warnings:  # a text was cut off, or left out for its length
+            raise decision(TOO_LARGE, "", self._server.place)
+        return [text for (text,) in answer.rows if text is not None]
 
     def lookup(self, statement: Select[Any], key: Column[Any], values: pl.Series) -> pl.DataFrame:
         """See `Session`."""
-        asked = statement.where(key.op("IN")(bindparam("hub_keys", None)))
         grouped = sum(_width(column) for column in statement.selected_columns) <= _NARROW
-        spoken, texts = packed(asked, grouped=grouped), list[str]()
-        for start in range(0, values.len(), _KEYS):
-            wanted = Spelled(f"({','.join(quoted(values[start : start + _KEYS]))})")
-            texts += self._texts(spoken, {"hub_keys": wanted})
+        if values.len() >= _MANY and self._server.loads and not self._server.readonly:
+            return unpacked(self._joined(statement, key, values, grouped), statement)
+        asked = packed(statement.where(key.op("IN")(bindparam("hub_keys", None))), grouped=grouped)
+        texts: list[str] = []
+        for part in self._parts(values, _KEYS):
+            texts += self._texts(asked, {"hub_keys": Spelled(f"({','.join(quoted(part))})")})
         return unpacked(texts, statement)
+
+    def _parts(self, values: pl.Series, most: int) -> Iterator[pl.Series]:
+        """Keys of one question each: the answer must fit in a packet too."""
+        size = min(most, self._server.room // (_NARROW + 50))
+        return (values[start : start + size] for start in range(0, values.len(), size))
+
+    def _joined(self, statement: Select[Any], key: Column[Any], values: pl.Series, grouped: bool) -> list[str]:
+        """The same with the keys in a table in memory, which costs the server two thirds. What it believes about sizes must not turn the join round."""
+        wanted = Table(_WANTED, MetaData(), Column("hub_key", key.type))
+        (origin,) = statement.get_final_froms()
+        asked = statement.select_from(wanted.join(origin, wanted.c.hub_key == key)).prefix_with("STRAIGHT_JOIN")
+        texts: list[str] = []
+        for part in self._parts(values, _MOST):
+            self._server.ask(f"DROP TEMPORARY TABLE IF EXISTS {_WANTED}")
+            self._server.ask(f"CREATE TEMPORARY TABLE {_WANTED} ENGINE=MEMORY SELECT {name(key.name)} AS hub_key FROM {name(key.table.name)} LIMIT 0")
+            self._append(_WANTED, part.alias("hub_key").to_frame())
+            texts += self._texts(packed(asked, grouped=grouped))
+        self._server.ask(f"DROP TEMPORARY TABLE {_WANTED}")
+        return texts
 
     def version(self) -> int | None:
         """See `Session`."""

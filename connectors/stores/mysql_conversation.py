@@ -38,7 +38,7 @@ class Conversation:
     """
 
     def __init__(self, address: Address, *, wait_s: float, readonly: bool) -> None:
-        self._address, self._wait_s, self._readonly = address, wait_s, readonly
+        self._address, self._wait_s, self.readonly = address, wait_s, readonly
         self._link: Link | None = None
         self._writing = False
         self.place = address.place
@@ -77,7 +77,7 @@ class Conversation:
         wait = max(1, math.ceil(self._wait_s))
         for setting in (*_SETTINGS, f"SET SESSION innodb_lock_wait_timeout={wait}", f"SET SESSION lock_wait_timeout={wait}"):
             link.ask(setting)
-        if self._readonly:
+        if self.readonly:
             link.ask("SET SESSION TRANSACTION READ ONLY")
         ((room, loads),) = link.ask("SELECT @@max_allowed_packet, @@local_infile").rows
         self.room, self.loads = int(room) * 3 // 4, bool(int(loads))

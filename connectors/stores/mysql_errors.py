@@ -18,12 +18,12 @@ NO_LOAD = frozenset((1148, 3948, 4166))
 MOVED = frozenset((1290, 1792, 1836))
 """The server only reads: it is a replica, or has become one."""
 
-TLS = 2026
+TLS, TOO_LARGE = 2026, 1301
 _LOCKED, _DEADLOCK, _NO_DATABASE = 1205, 1213, 1049
 _AWAY = frozenset((1040, 1129, 1203, 1226, 1317, 1969, 2002, 2003, 2004, 3024))
 _FULL = frozenset((*range(1, 36), 1021, 1026, 1030, 1041, 1114, 1878))
 _REFUSES = frozenset((1044, 1045, 1130, 1142, 1143, 1227, 1251, 1396, 1698, TLS, 2054, 2059, 2061, 3159, 3942, 4151))
-_TOO_LARGE = frozenset((1118, 1153, 1301, 2020))
+_PACKET = frozenset((1118, 1153, TOO_LARGE, 2020))
 _ROW: Mapping[int, str] = {
     1406: refusing.TOO_LONG, 1264: refusing.OUT_OF_RANGE, 1690: refusing.OUT_OF_RANGE, 1366: refusing.NO_CHARACTER, 1292: refusing.NO_DATE,
     1411: refusing.NO_DATE, 1265: refusing.NO_FIT, 1048: refusing.EMPTY, 1263: refusing.EMPTY, 1364: refusing.EMPTY, 1062: refusing.SAME_KEY,
@@ -61,7 +61,7 @@ def decision(number: int, message: str, place: str) -> HubError:
         return refusing.full(place)
     if number in _REFUSES:
         return refusing.refuses(place)
-    if number in _TOO_LARGE:
+    if number in _PACKET:
         return Misconfigured(f"store {place} takes no statement of this size", hint="set max_allowed_packet of the database server to 64M")
     if number == _NO_DATABASE:
         return Misconfigured(f"database {place} does not exist", hint="create it with CHARACTER SET utf8mb4, and grant it to the hub's user")
