@@ -193,6 +193,9 @@ def test_an_array_of_binds_tells_which_row_failed(session: oracledb.Connection) 
         ("INSERT INTO PENALTY (ID, NAME, AMOUNT) VALUES (1, 'a', 99999999999)", "ORA-01438"), ("INSERT INTO PENALTY (ID, NAME) VALUES ('x', 'a')", "ORA-01722"),
         ("INSERT INTO PENALTY (ID, NAME, DAY) VALUES (1, 'a', 'today')", "ORA-01861"), ("CREATE TABLE PENALTY (A NUMBER)", "ORA-00955"),
         ("SELECT TO_DATE('2026-13-01', 'YYYY-MM-DD') FROM DUAL", "ORA-01843"), ("SELECT 1/0 FROM DUAL", "ORA-01476"), ("SELECT ROWNUM FROM PENALTY WHERE ROWNUM < 3 ORDER BY ID", "ORA-03001"),
+        ("SELECT ID FROM PENALTY WHERE NOTE = 'x'", "ORA-00932"), ("SELECT ID FROM PENALTY ORDER BY NOTE", "ORA-00932"),
+        ("SELECT RPAD('x', 3000) || RPAD('y', 1001) FROM DUAL", "ORA-01489"), (f"SELECT ID FROM PENALTY WHERE ID IN ({', '.join(['1'] * 1001)})", "ORA-01795"),
+        ("CREATE TABLE WIDE (A VARCHAR2(4001))", "ORA-00910"), (f"CREATE TABLE {'L' * 129} (A NUMBER)", "ORA-00972"), ("SELECT ID FROM PENALTY WHERE (ID, NAME) > (1, 'a')", "ORA-01796"),
         ("SELECT (1 FROM DUAL", "ORA-00907"),
     ],
 )  # fmt: skip
@@ -223,7 +226,9 @@ def test_rows_are_counted_before_or_after_they_are_put_in_order(db: OracleEmulat
     with session.cursor() as cursor:
         newest = cursor.execute("SELECT * FROM (SELECT ID FROM PENALTY ORDER BY ID DESC) WHERE ROWNUM <= :n", n=3).fetchall()
         page = cursor.execute("SELECT ID FROM PENALTY ORDER BY ID OFFSET 4 ROWS FETCH NEXT 2 ROWS ONLY").fetchall()
-        last = cursor.execute("SELECT ID FROM PENALTY ORDER BY NOTE, CASE WHEN ID = 3 THEN 0 ELSE ID END FETCH FIRST 1 ROWS ONLY").fetchall()
+        last = cursor.execute(
+            "SELECT ID FROM PENALTY WHERE NOTE IS NULL AND ID < 9 ORDER BY AT, CASE WHEN ID = 3 THEN 0 ELSE ID END FETCH FIRST 1 ROWS ONLY"
+        ).fetchall()
 
     assert (newest, page, last) == ([(10,), (9,), (8,)], [(5,), (6,)], [(3,)])
 

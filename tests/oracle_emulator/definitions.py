@@ -47,6 +47,7 @@ class _Definition:
         names, position = chain(self.nodes, position)
         if not names:
             raise OracleError(903, "invalid table name")
+        _spelled(names[-1], self.catalogue)
         return (names[0] if len(names) > 1 else self.user), names[-1], position
 
     def _create_table(self, position: int) -> None:
@@ -73,6 +74,8 @@ class _Definition:
                 made.append(column)
                 constraints += own
         keyed = {name for constraint in constraints if constraint.kind == "P" for name in constraint.columns}
+        for column in made:
+            _spelled(column.name, self.catalogue)
         made = [replace(column, nullable=False) if column.name in keyed else column for column in made]
         self._make(Relation(owner, table, tuple(made), constraints=tuple(constraints)))
 
@@ -211,6 +214,11 @@ class _Definition:
         if (owner, table) not in self.catalogue.relations:
             raise OracleError(942, "table or view does not exist")
         return self.catalogue.relations[owner, table]
+
+
+def _spelled(name: str, catalogue: Catalogue) -> None:
+    if len(name.encode()) > (128 if catalogue.version >= (12, 2) else 30):
+        raise OracleError(972, "identifier is too long")
 
 
 def _system_name(of: str) -> str:

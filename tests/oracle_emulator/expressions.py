@@ -10,10 +10,11 @@ from tests.oracle_emulator.errors import OracleError
 from tests.oracle_emulator.functions import AGGREGATES, FUNCTIONS, NATIVE, RESULTS, SAME
 from tests.oracle_emulator.terms import Term, folded
 from tests.oracle_emulator.tokens import Group, Nodes, Token, at, chain, is_sign, is_word, quoted, split, subquery, type_text, words
-from tests.oracle_emulator.types import NUMBER, TEXT, TIMES, Type, declared, spelled
+from tests.oracle_emulator.types import LOBS, NUMBER, TEXT, TIMES, Type, declared, spelled
 from tests.oracle_emulator.types import moment as moment_of
 
 OPERATORS = frozenset(["AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "ESCAPE", "EXISTS", "ANY", "SOME", "ALL", "DISTINCT"])
+_MOST_LISTED = 1000
 _PLAIN = {
     "SYSDATE": ("ORA_SYSDATE()", "DATE"), "CURRENT_DATE": ("ORA_SYSDATE()", "DATE"), "SYSTIMESTAMP": ("ORA_SYSTIMESTAMP()", "TIMESTAMP(6) WITH TIME ZONE"),
     "CURRENT_TIMESTAMP": ("ORA_SYSTIMESTAMP()", "TIMESTAMP(6) WITH TIME ZONE"), "LOCALTIMESTAMP": ("ORA_SYSDATE()", "TIMESTAMP(6)"),
@@ -110,6 +111,8 @@ class Expressions:
             sql, columns = self.query(node.items, scope)
             return Term(f"({sql})", columns[0].type)
         terms = [self.expression(part, scope) for part in split(node.items)]
+        if len(terms) > _MOST_LISTED:
+            raise OracleError(1795, f"maximum number of expressions in a list is {_MOST_LISTED}")
         return Term(f"({', '.join(term.sql for term in terms)})", terms[0].kind, many=len(terms) > 1)
 
     def _case(self, nodes: Nodes, position: int, scope: Scope) -> tuple[Term, int]:
@@ -202,7 +205,10 @@ class Expressions:
             down = is_word(body[-1], "DESC")
             body = body[:-1] if is_word(body[-1], "ASC", "DESC") else body
             first = is_word(said, "FIRST") if said is not None else down
-            parts.append(f"{self.expression(body, scope, outputs=True).sql}{' DESC' if down else ''} NULLS {'FIRST' if first else 'LAST'}")
+            term = self.expression(body, scope, outputs=True)
+            if term.kind and term.kind.name in LOBS:
+                raise OracleError(932, "inconsistent datatypes: expected - got CLOB")
+            parts.append(f"{term.sql}{' DESC' if down else ''} NULLS {'FIRST' if first else 'LAST'}")
         return ", ".join(parts)
 
 

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta, timezone
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
+from tests.oracle_emulator.aggregates import Average, Joined, Sum
 from tests.oracle_emulator.errors import OracleError
 from tests.oracle_emulator.masks import number_text, number_value, time_text, time_value
 from tests.oracle_emulator.types import EXACT, TIMES, Cell, as_text, declared, moment, spelled, stored, to_number
 
 LOCAL = timezone(timedelta(hours=8))
 _ISO = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?( [+-]\d\d:\d\d)?")
+_MOST_TEXT = 4000  # bytes
 _UNITS = {"DAY": 86400, "HOUR": 3600, "MINUTE": 60, "SECOND": 1}
 
 
@@ -51,49 +53,6 @@ def _guarded(function: Callable[..., Cell], failure: Failure) -> Callable[..., C
         return None if value == "" else value
 
     return called
-
-
-class Sum:
-    """An exact sum."""
-
-    def __init__(self) -> None:
-        self.total: Decimal | int | None = None
-        self.count = 0
-
-    def step(self, value: Cell) -> None:
-        if value is not None:
-            with localcontext(prec=60):
-                self.total = to_number(value) + (self.total or 0)
-            self.count += 1
-
-    def finalize(self) -> Cell:
-        return None if self.total is None else stored(self.total)
-
-
-class Average(Sum):
-    """An exact average."""
-
-    def finalize(self) -> Cell:
-        if self.total is None:
-            return None
-        with localcontext(prec=40):
-            return stored(Decimal(self.total) / self.count)
-
-
-class Joined:
-    """LISTAGG."""
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.separator = ""
-
-    def step(self, value: Cell, separator: Cell = None) -> None:
-        self.separator = "" if separator is None else as_text(separator)
-        if value is not None:
-            self.parts.append(as_text(value))
-
-    def finalize(self) -> Cell:
-        return self.separator.join(self.parts) or None
 
 
 def store(value: Cell, kind: str, column: str) -> Cell:
@@ -253,6 +212,14 @@ def substring(text: Cell, start: Cell, length: Cell = None) -> Cell:
     return whole[max(begin, 0) :] if length is None else whole[max(begin, 0) : max(begin, 0) + max(int(to_number(length)), 0)]
 
 
+def joined(*parts: Cell) -> Cell:
+    """`||`: nothing is the empty text, and no more comes out than VARCHAR2 holds."""
+    text = "".join(as_text(part) for part in parts if part is not None)
+    if len(text) > _MOST_TEXT // 4 and len(text.encode()) > _MOST_TEXT:
+        raise OracleError(1489, "result of string concatenation is too long")
+    return text
+
+
 def hashed(value: Cell, most: Cell = None, seed: Cell = None) -> Cell:
     """ORA_HASH: another function than Oracle's, with the same range."""
     if value is None:
@@ -349,7 +316,8 @@ FUNCTIONS: dict[str, Callable[..., Cell]] = {
     "NUMTODSINTERVAL": interval, "NUMTOYMINTERVAL": interval, "ZONED": zoned, "FROM_TZ": lambda a, zone: None if a is None else spelled(*moment(as_text(a))[:2], _zone(as_text(zone))),
     "SYS_EXTRACT_UTC": lambda a: None if a is None else as_text(zoned(a, "UTC")).removesuffix(" +00:00"), "TRUNC": truncated, "ROUND": lambda a, n=0: _quantized(a, n, ROUND_HALF_UP),
     "ADD_MONTHS": lambda a, n: None if a is None else spelled(_months(moment(as_text(a))[0], int(to_number(n)))), "EXTRACT": extracted,
-    "CONCAT": lambda *parts: "".join(as_text(part) for part in parts if part is not None), "SUBSTR": substring, "SUBSTRB": substring,
+    "CONCAT": joined,
+    "CONCAT_LOB": lambda *parts: "".join(as_text(part) for part in parts if part is not None), "SUBSTR": substring, "SUBSTRB": substring,
     "DBMS_LOB.SUBSTR": lambda text, n=None, at=1: substring(text, at, n), "ORA_HASH": hashed, "STANDARD_HASH": digest,
     "RAWTOHEX": lambda value: None if value is None else (value if isinstance(value, bytes) and not value.startswith(EXACT) else as_text(value).encode()).hex().upper(),
     "HEXTORAW": lambda value: None if value is None else store(value, "LONG RAW", ""), "NVL": lambda a, b: b if a is None else a, "NVL2": lambda a, b, c: c if a is None else b,

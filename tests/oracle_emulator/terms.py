@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.oracle_emulator.errors import OracleError
-from tests.oracle_emulator.types import NUMBER, TEXT, TIMES, Type
+from tests.oracle_emulator.types import LOBS, NUMBER, TEXT, TIMES, Type
 
 _MOST_ARGUMENTS = 90
+_COMPARING = frozenset(("=", "<>", "<", ">", "<=", ">=", "IN"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ def folded(items: list[Term | str]) -> Term:
     items = _reduced(items, ("+", "-", "||"), _added)
     if len(items) == 1 and isinstance(items[0], Term):
         return items[0]
+    for i, sign in enumerate(items):
+        sides = items[max(i - 1, 0) : i + 2]
+        if sign in _COMPARING and any(isinstance(side, Term) and side.kind and side.kind.name in LOBS for side in sides):
+            raise OracleError(932, "inconsistent datatypes: expected - got CLOB")
     if any(isinstance(item, Term) and item.many for item in items) and any(item in ("<", ">", "<=", ">=") for item in items):
         raise OracleError(1796, "this operator cannot be used with lists")
     return Term(" ".join(item if isinstance(item, str) else item.sql for item in items), NUMBER)
@@ -62,7 +67,8 @@ def _multiplied(left: Term, sign: str, right: Term) -> Term:
 def _added(left: Term, sign: str, right: Term) -> Term:
     if sign == "||":
         parts = (*left.parts, right.sql) if 0 < len(left.parts) < _MOST_ARGUMENTS else (left.sql, right.sql)
-        return Term(f"ORA_CONCAT({', '.join(parts)})", TEXT, parts)
+        large = next((term.kind for term in (left, right) if term.kind and term.kind.name in LOBS), None)
+        return Term(f"ORA_{'CONCAT_LOB' if large else 'CONCAT'}({', '.join(parts)})", large or TEXT, parts)
     first, second = (term.kind.name in TIMES if term.kind else False for term in (left, right))
     if second and not first and sign == "+":
         left, right, first = right, left, True

@@ -37,6 +37,7 @@ _WIDTHS = {
     "BINARY_FLOAT": 4,
 }
 _WIDTHS |= {"INTERVAL DAY TO SECOND": 11, "CLOB": 4000, "NCLOB": 4000, "BLOB": 4000}
+_MOST = {"VARCHAR2": 4000, "NVARCHAR2": 2000, "CHAR": 2000, "NCHAR": 1000, "RAW": 2000}
 _NATIONAL = frozenset(("NVARCHAR2", "NCHAR", "NCLOB"))
 _TEXT = frozenset(("VARCHAR2", "CHAR", "LONG", "CLOB"))
 LOBS = frozenset(("CLOB", "NCLOB", "BLOB"))
@@ -120,6 +121,8 @@ def declared(text: str) -> Type:
         return NUMBER if first is None else Type("NUMBER", 22, size or 38, int(second or 0))
     if name.startswith("TIMESTAMP"):
         return Type(name, _WIDTHS[name], 0, 6 if size is None else size)
+    if size is not None and size > _MOST.get(name, size):
+        raise OracleError(910, "specified length too long for its datatype")
     if name in ("CHAR", "NCHAR", "VARCHAR2", "NVARCHAR2", "RAW"):
         return Type(name, size or 1, characters=unit == "CHAR" or name in _NATIONAL)
     return Type(name)
