@@ -9,8 +9,10 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy import (
+    BigInteger,
     BinaryExpression,
     BindParameter,
+    Boolean,
     Column,
     Connection,
     Insert,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
@@ -41,6 +44,9 @@ from hub.contracts.errors import Rejected
 from hub.contracts.keys import KeyRing
 
 _PIECE = 4_096
+_NEAR = 2_000
+_PROBES = 64
+_ROWS_A_PAGE = 4  # at least so many of the wanted rows on each page that is read as part of a stretch
 _LINK = {"prepare_threshold": None, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 """A server that has gone is noticed within a minute. No prepared statements: each lookup is planned for its own number of keys."""
 _MOMENT = "%Y-%m-%d %H:%M:%S"
@@ -176,6 +182,25 @@ class PostgresSession(SqlAlchemySession):
         if values.is_empty():
             return pl.DataFrame(schema={column.name: dtype_of(column.type) for column in statement.selected_columns})
         return self.fetch(statement.where(key == any_(func.string_to_array(values.str.join(",").item(), ","))))
+
+    def lookup_near(self, statement: Select[Any], key: Column[Any], values: pl.Series) -> pl.DataFrame:
+        """As `lookup`, faster where the records were written together: a few of them tell the pages of the table to read as a whole.
+
+        `values` are sorted, as rows are when they are written.
+        """
+        if values.len() < _NEAR:
+            return self.lookup(statement, key, values)
+        probes = values.gather([i * (values.len() - 1) // (_PROBES - 1) for i in range(_PROBES)])
+        page = cast(literal_column("(ctid::text::point)[0]"), BigInteger).label("page")
+        pages = self.lookup(select(page, key).select_from(key.table), key, probes)["page"]
+        low, high = (int(pages.min() or 0), int(pages.max() or 0)) if pages.len() else (0, 0)  # type: ignore[arg-type]
+        if pages.len() < _PROBES // 2 or high - low > values.len() // _ROWS_A_PAGE:
+            return self.lookup(statement, key, values)
+        near = self.fetch(statement.where(literal_column(f"ctid BETWEEN '({low},0)'::tid AND '({high},65535)'::tid", Boolean)))
+        wanted = pl.DataFrame({key.name: values})
+        rest = wanted.join(near, on=key.name, how="anti").to_series()
+        near = near.join(wanted, on=key.name, how="semi")
+        return pl.concat([near, self.lookup(statement, key, rest)]) if rest.len() else near
 
 
 class PostgresStore(TableStore):
