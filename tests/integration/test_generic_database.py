@@ -20,7 +20,7 @@ from hub.contracts.errors import Misconfigured, Unavailable
 from tests.contract import database_contract
 from tests.contract.database_contract import DatabaseContract, cells
 from tests.databases import MariaServer, PostgresServer
-from tests.integration import test_postgres_database
+from tests.integration.test_postgres_database import PostgresTables
 from tests.servers import free_ports
 
 MARIA_TYPES = {
@@ -40,7 +40,7 @@ def maria() -> Iterator[MariaServer]:
         yield running
 
 
-class TestSqlDatabaseOnPostgres(test_postgres_database.TestPostgresDatabase):
+class TestSqlDatabaseOnPostgres(PostgresTables):
     def database(self, **more: Any) -> Any:
         return SqlDatabase(SqlConfig.model_validate({**self.server.settings(self.name), "name": "postgresql+psycopg", **more}))
 

@@ -33,7 +33,9 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class TestPostgresDatabase(DatabaseContract):
+class PostgresTables(DatabaseContract):
+    """How the tests fill an agency's database on PostgreSQL."""
+
     name_most = 63
     digits = 28
 
@@ -42,13 +44,13 @@ class TestPostgresDatabase(DatabaseContract):
         self.server = server
         self.name = server.database()
 
-    def database(self, **more: Any) -> PostgresDatabase:
+    def database(self, **more: Any) -> Any:
         return PostgresDatabase(PostgresConfig.model_validate({**self.server.settings(self.name), **more}))
 
-    def stranger(self) -> PostgresDatabase:
+    def stranger(self) -> Any:
         return self.database(user="nobody_of_that_name")
 
-    def nowhere(self) -> PostgresDatabase:
+    def nowhere(self) -> Any:
         return self.database(port=free_ports(1)[0])
 
     def make_table(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]], key: Sequence[str] = ("id",)) -> None:
@@ -72,6 +74,8 @@ class TestPostgresDatabase(DatabaseContract):
     def run(self, *sql: str) -> list[tuple[Any, ...]]:
         return self.server.execute(*sql, database=self.name)
 
+
+class TestPostgresDatabase(PostgresTables):
     def test_names_are_found_in_lower_case_as_postgresql_would(self, db: Database) -> None:
         self.make_table("ztb_qyxx", {"id": "id"}, [(1,)])
 
