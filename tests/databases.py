@@ -132,7 +132,7 @@ class MariaServer(_Server):
         lines = (
             "[mariadbd]", f"datadir={self._home}/data", f"socket={self._home}/s", f"pid-file={self._home}/pid", f"port={self.port}", f"bind-address={HOST}",
             "skip-name-resolve", "skip-log-bin", "character-set-server=utf8mb4", "innodb_buffer_pool_size=256M", "innodb_log_file_size=256M",
-            "innodb_flush_log_at_trx_commit=1", "max_allowed_packet=64M", "local_infile=1", "performance_schema=0", *self._options,
+            "innodb_flush_log_at_trx_commit=1", "max_allowed_packet=64M", "local_infile=1", f"tmpdir={self._home}", "performance_schema=0", *self._options,
         )  # fmt: skip
         (self._home / "my.cnf").write_text("\n".join(lines) + "\n")
         words = ["mariadb-install-db", f"--defaults-file={self._home}/my.cnf", f"--datadir={self._home}/data", "--auth-root-authentication-method=normal"]
