@@ -43,7 +43,7 @@ def sqlite(path: Path, table: Table) -> Iterator[Callable[[pl.DataFrame], None]]
 def postgres(server: PostgresServer, table: Table) -> Iterator[Callable[[pl.DataFrame], None]]:
     """COPY into a staging table, then a merge into the table with its key."""
     with server.connect(server.database()) as connection:
-        connection.execute(str(CreateTable(table).compile(dialect=postgresql.dialect())))
+        connection.execute(str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call])
         connection.execute(f"CREATE TEMP TABLE stage (LIKE {table.name}) ON COMMIT DELETE ROWS")
         changes = ", ".join(f"{column.name}=excluded.{column.name}" for column in table.columns if not column.primary_key)
         merge = f"INSERT INTO {table.name} SELECT * FROM stage ON CONFLICT (record_id) DO UPDATE SET {changes}"
@@ -62,7 +62,7 @@ def maria(server: MariaServer, table: Table, folder: Path) -> Iterator[Callable[
     """LOAD DATA into a staging table, then an insert that updates where the key is there."""
     file = folder / "rows.csv"
     options = {"charset": "utf8mb4", "local_infile": True}
-    with pymysql.connect(host=HOST, port=server.port, user=USER, password=PASSWORD, database=server.database(), **options) as connection:  # type: ignore[call-overload]
+    with pymysql.connect(host=HOST, port=server.port, user=USER, password=PASSWORD, database=server.database(), **options) as connection:
         cursor = connection.cursor()
         cursor.execute(str(CreateTable(table).compile(dialect=mysql.dialect())))
         cursor.execute(f"CREATE TEMPORARY TABLE stage LIKE {table.name}")

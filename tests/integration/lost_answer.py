@@ -23,6 +23,11 @@ class LostAnswer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: set[asyncio.Task[None]] = set()
 
+    @property
+    def armed(self) -> bool:
+        """Whether the answer is still to be lost."""
+        return self.word is not None
+
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, _HOST, 0)
         self.port = self._server.sockets[0].getsockname()[1]
