@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table, create_engine
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -103,7 +102,7 @@ def databases_of(config: HubConfig, secrets: Secrets, home: Path) -> list[HubDat
     wanted: list[tuple[str, Target, Sequence[Table], Sequence[Item]]] = [(STATE, state_of(config, secrets, home), metadata.sorted_tables, [])]
     for name, setting in config.stores.items():
         items = [item for item in config.items.values() if item.store == name]
-        wanted.append((name, _target(config, name, secrets.expand(setting), home), [*OWN_TABLES, *(item_table(item) for item in items)], items))
+        wanted.append((name, _target(config, name, setting, secrets, home), [*OWN_TABLES, *(item_table(item) for item in items)], items))
     for name, target, tables, of in wanted:
         key = target if isinstance(target, Path) else target.place
         before = found.get(key, HubDatabase((), target, (), {}))
@@ -112,9 +111,7 @@ def databases_of(config: HubConfig, secrets: Secrets, home: Path) -> list[HubDat
     return list(found.values())
 
 
-def _target(config: HubConfig, name: str, setting: str, home: Path) -> Path | Address:
+def _target(config: HubConfig, name: str, setting: str, secrets: Secrets, home: Path) -> Path | Address:
     if "://" not in setting:
         return home / setting
-    if setting.startswith("sqlite"):
-        return Path(make_url(setting).database or "")
-    return address_of(setting, config.because_of.get(name, ""))
+    return address_of(setting, config.because_of.get(name, ""), secrets.expand)

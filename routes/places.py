@@ -20,7 +20,7 @@ def state_of(config: HubConfig, secrets: Secrets, home: Path) -> Target:
     """The file or the server that holds the hub's own tables."""
     if "://" not in config.state:
         return home / config.state
-    return address_of(secrets.expand(config.state), config.because_of.get("state", ""))
+    return address_of(config.state, config.because_of.get("state", ""), secrets.expand)
 
 
 def stores_of(config: HubConfig, secrets: Secrets, home: Path, keys: KeyRing) -> dict[str, Store]:
@@ -29,10 +29,9 @@ def stores_of(config: HubConfig, secrets: Secrets, home: Path, keys: KeyRing) ->
 
 
 def _store(config: HubConfig, name: str, setting: str, secrets: Secrets, home: Path, keys: KeyRing) -> Store:
-    expanded = secrets.expand(setting)
-    if "://" in expanded:
-        return open_store(expanded, keys, config.because_of.get(name, ""))
-    path = home / expanded
+    if "://" in setting:
+        return open_store(setting, keys, config.because_of.get(name, ""), secrets.expand)
+    path = home / setting
     path.parent.mkdir(parents=True, exist_ok=True)
     return open_store(str(path), keys)
 

@@ -99,7 +99,7 @@ async def _changes(hub: HubConfig, home: Path, item: Item, keys: KeyRing, step: 
     there = home / setting
     stored = pl.DataFrame(schema={RECORD_ID: pl.String, "row_hash": pl.String})
     if "://" in setting or there.exists():
-        store = open_store(setting if "://" in setting else str(there), keys)
+        store = open_store(setting if "://" in setting else str(there), keys, hub.because_of.get(item.store, ""), Secrets(home / "secrets").expand)
         try:
             rows = await store.rows(item, new[RECORD_ID].to_list())
             stored = rows.select(pl.col("record_id").alias(RECORD_ID), "row_hash")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hub.contracts.address import address_of
 from hub.contracts.keys import KeyRing
 from hub.contracts.store import Store
 
 
-def open_store(setting: str, keys: KeyRing, because: str = "") -> Store:
+def open_store(setting: str, keys: KeyRing, because: str = "", opened: Callable[[str], str] = str) -> Store:
     """The store that a setting names: a path means a SQLite file, anything with `://` a database URL. Nothing is opened before first use.
 
-    `because` says why a connection may go unencrypted. Raises `Misconfigured` for a URL that is not allowed.
+    `because` says why a connection may go unencrypted; `opened` opens the secret that stands for the password. Raises `Misconfigured` for a URL that is not allowed.
     """
     if "://" not in setting:
         from connectors.stores.sqlite import SqliteStore
@@ -20,7 +22,7 @@ def open_store(setting: str, keys: KeyRing, because: str = "") -> Store:
 
     if setting.startswith("sqlite:"):
         return GenericStore(setting, keys)
-    address = address_of(setting, because)
+    address = address_of(setting, because, opened)
     if address.family == "postgresql":
         from connectors.stores.postgres import PostgresStore
 
