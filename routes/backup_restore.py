@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, delete, insert, inspect, select
+from sqlalchemy import URL, Column, Connection, MetaData, String, Table, create_engine, delete, insert, inspect, select, text
+from sqlalchemy.pool import NullPool
 
 from config.resolved import HubConfig
 from config.secrets import Secrets
@@ -161,12 +162,23 @@ def _intakes(stack: ExitStack, config: HubConfig, manifest: Mapping[str, Any], h
         if database is None:
             cause = f"the backup holds {' and '.join(given['names'])} in one database, and the configuration does not"
             raise Misconfigured(cause, hint="let the same stores share a database as before, and restore again")
+        _prepare_file(database)
         intakes["+".join(given["names"])] = Intake(database, stack.enter_context(_opened(database)), given, manifest["at"], number)
     for intake in intakes.values():
         intake.look()
     for intake in intakes.values():
         intake.make()
     return intakes
+
+
+def _prepare_file(database: HubDatabase) -> None:
+    """A new file of a store has the pages that its loader likes; they can be chosen only before the first table."""
+    if isinstance(database.target, Path) and STATE not in database.names:
+        database.target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        engine = create_engine(URL.create("sqlite", database=str(database.target)), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.execute(text("PRAGMA page_size=16384"))
+            connection.execute(text("VACUUM"))
 
 
 @contextmanager

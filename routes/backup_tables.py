@@ -43,7 +43,7 @@ from connectors.stores.shapes import NARROWER, UNBOUNDED, Shape, difference, sha
 from hub.contracts.errors import Misconfigured
 from hub.state import BYTES, LONG
 
-_ROWS, _BYTES = 20_000, 16 << 20
+_ROWS, _BYTES = 10_000, 8 << 20
 """Most rows, and about the most bytes of blobs, of one piece."""
 _KEY = 255
 _SERVERS: Mapping[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
@@ -74,7 +74,7 @@ def pieces(connection: Connection, found: Table) -> Iterator[pl.DataFrame]:
     blobs = [place for place, family in enumerate(shapes.values()) if family == "binary"]
     rows: list[tuple[Any, ...]] = []
     size = 0
-    for part in connection.execution_options(stream_results=True).execute(statement).partitions(16 if blobs else 5_000):
+    for part in connection.execution_options(stream_results=True).execute(statement).partitions(4 if blobs else 5_000):
         rows += [tuple(row) for row in part]
         size += sum(len(row[place] or b"") for row in part for place in blobs)
         if len(rows) >= _ROWS or size >= _BYTES:
