@@ -12,6 +12,7 @@ import polars as pl
 
 from config.loader import Loaded
 from config.resolved import Feed, FeedTest, HubConfig
+from config.secrets import Secrets
 from connectors.formats.csv import Cut
 from connectors.stores import open_store
 from hub.contracts.batch import LINE, OP, ORDINAL, RECORD_ID, ROW_HASH, Step
