@@ -11,12 +11,17 @@ import polars as pl
 import pymysql
 from sqlalchemy import Table
 from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateTable
 
 from tests.databases import HOST, PASSWORD, USER, MariaServer, PostgresServer
 
 Way = AbstractContextManager[Callable[[pl.DataFrame], None]]
 _MOMENT = "%Y-%m-%d %H:%M:%S"
+
+
+def _ddl(table: Table, dialect: Dialect) -> str:
+    return str(CreateTable(table).compile(dialect=dialect))
 
 
 @contextmanager
@@ -43,7 +48,7 @@ def sqlite(path: Path, table: Table) -> Iterator[Callable[[pl.DataFrame], None]]
 def postgres(server: PostgresServer, table: Table) -> Iterator[Callable[[pl.DataFrame], None]]:
     """COPY into a staging table, then a merge into the table with its key."""
     with server.connect(server.database()) as connection:
-        connection.execute(str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call])
+        connection.execute(_ddl(table, postgresql.dialect()))  # type: ignore[no-untyped-call]
         connection.execute(f"CREATE TEMP TABLE stage (LIKE {table.name}) ON COMMIT DELETE ROWS")
         changes = ", ".join(f"{column.name}=excluded.{column.name}" for column in table.columns if not column.primary_key)
         merge = f"INSERT INTO {table.name} SELECT * FROM stage ON CONFLICT (record_id) DO UPDATE SET {changes}"
@@ -64,7 +69,7 @@ def maria(server: MariaServer, table: Table, folder: Path) -> Iterator[Callable[
     options = {"charset": "utf8mb4", "local_infile": True}
     with pymysql.connect(host=HOST, port=server.port, user=USER, password=PASSWORD, database=server.database(), **options) as connection:
         cursor = connection.cursor()
-        cursor.execute(str(CreateTable(table).compile(dialect=mysql.dialect())))
+        cursor.execute(_ddl(table, mysql.dialect()))
         cursor.execute(f"CREATE TEMPORARY TABLE stage LIKE {table.name}")
         cursor.execute("ALTER TABLE stage DROP PRIMARY KEY")
         changes = ", ".join(f"{column.name}=VALUES({column.name})" for column in table.columns if not column.primary_key)
