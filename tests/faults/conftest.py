@@ -21,6 +21,8 @@ class Effort:
     hub_on_embedded: int = 60 if LONG else 20
     hub_on_rabbit: int = 20 if LONG else 6
     rabbit: int = 10 if LONG else 3
+    database: int = 12 if LONG else 2
+    pull: int = 40 if LONG else 5
 
 
 @pytest.fixture

@@ -12,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.databases import PASSWORD
 from tests.faults.town import HOOK_SECRET, Town
 from tests.servers import guard, wait_until
 
 ROOT = Path(__file__).parents[2]
 _START = 60.0  # seconds that a busy machine may need until the first batch is settled
 _FINISH = 120.0
+SECRETS = {"POLICE_HOOK": HOOK_SECRET, "MQ_PASSWORD": "guest", "TOWN_DB": PASSWORD}
+"""What configurations only name."""
 
 
 class Life:
@@ -30,8 +33,7 @@ class Life:
             "HUB_TESTING": "1",
             "HUB_FAILPOINT_TRACE": str(self.trace),
             "HUB_FAILPOINTS": failpoints,
-            "POLICE_HOOK": HOOK_SECRET,
-            "MQ_PASSWORD": "guest",
+            **SECRETS,
         }
         command = [*under, sys.executable, str(ROOT / "run_hub.py"), "run", "--config", str(town.config), "--home", str(town.home)]
         command += ["--batch-rows", str(town.batch_rows), "--listen", "127.0.0.1:0", *arguments]
@@ -103,6 +105,6 @@ def reconciled(town: Town) -> tuple[int, dict[str, Any]]:
 def asked(town: Town, *question: str) -> tuple[int, Any]:
     """Exit status and answer of any command that takes `--format json`; None where it gave none."""
     command = [sys.executable, str(ROOT / "run_hub.py"), *question, "--config", str(town.config), "--home", str(town.home), "--format", "json"]
-    env = os.environ | {"POLICE_HOOK": HOOK_SECRET, "MQ_PASSWORD": "guest"}
+    env = os.environ | SECRETS
     done = subprocess.run(command, env=env, cwd=town.root, capture_output=True, timeout=_FINISH, check=False)
     return done.returncode, json.loads(done.stdout) if done.stdout else None

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tests.databases import MariaServer, PostgresServer
 from tests.faults.paperwork import FIRMS, PERSONS, Clerk, Form, lines
+from tests.faults.places import Files, OnServer, Places
 from tests.oracles.filing import Filing
 
 HOOK_SECRET = "whsec_" + "ZmF1bHRzIHNlY3JldCBvZiB0aGUgY291cnQgaG9vaw=="
@@ -18,7 +20,7 @@ _HUB = """\
 city: 样例市
 broker: {broker}
 listen: 127.0.0.1:0
-"""
+{places}"""
 
 _AGENCIES = """\
 agencies:
@@ -128,19 +130,25 @@ class Desk:
 
 @dataclass
 class Town:
-    """Configuration, home and desks below `root`. `broker` is the configuration's text, `hook` the address of the police's receiver."""
+    """Configuration, home and desks below `root`. `broker` is the configuration's text, `hook` the address of the police's receiver.
+
+    State and stores are files, or databases of `server`.
+    """
 
     root: Path
     hook: str
     seed: int
     broker: str = "embedded"
     batch_rows: int = 500
+    server: PostgresServer | MariaServer | None = None
+    places: Places = field(init=False)
     desks: list[Desk] = field(init=False)
 
     def __post_init__(self) -> None:
         self.config, self.home = self.root / "config", self.root / "home"
+        self.places = Files(self.home) if self.server is None else OnServer(self.server)
         texts = {
-            "hub.yaml": _HUB.format(broker=self.broker),
+            "hub.yaml": _HUB.format(broker=self.broker, places=self.places.settings),
             "agencies.yaml": _AGENCIES,
             f"catalogue/{FIRM_ITEM}.yaml": _FIRMS,
             f"catalogue/{PERSON_ITEM}.yaml": _PERSONS,

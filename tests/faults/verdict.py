@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -17,11 +14,9 @@ import polars as pl
 
 from hub.keystore import load_keys
 from tests.faults.life import reconciled
+from tests.faults.places import View
 from tests.faults.police import Police
 from tests.faults.town import FOLDER_SHARE, HOOK_SHARE, Desk, Town
-
-View = Mapping[str, tuple[str, ...] | None]
-"""What a receiver holds: content by document number, None for a record that was withdrawn."""
 
 _SENT = ("doc_no", "facts", "fine_wan", "decided")
 
@@ -44,19 +39,19 @@ class Tally:
     reentered: int = 0
 
     def died(self, town: Town, steps: list[str], scratch: Path) -> None:
-        """Note a death of the hub, and what its ledger says (read from a copy, which recovers by itself)."""
-        with closing(_copied(town.home / "hub.sqlite", scratch)) as state:
-            assert state.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+        """Note a death of the hub, and what its ledger says (a file is read from a copy, which recovers by itself)."""
+        with town.places.look_at_what_was_left(scratch) as state:
+            assert state.sound()
             self._note(state, steps)
 
     def bereft(self, town: Town, steps: list[str]) -> None:
         """Note a death of the broker, and what the ledger of the living hub says."""
-        with closing(_open(town.home / "hub.sqlite")) as state:
+        with town.places.look("state") as state:
             self._note(state, steps)
 
-    def _note(self, state: sqlite3.Connection, steps: list[str]) -> None:
+    def _note(self, state: View, steps: list[str]) -> None:
         self.deaths[steps[-1] if steps else "before the first step"] += 1
-        for batch_id, settled in state.execute("SELECT batch_id, settled_at IS NOT NULL FROM batch"):
+        for batch_id, settled in state.rows("SELECT batch_id, settled_at IS NOT NULL FROM batch"):
             if not settled:
                 self.opened.add(batch_id)
             elif batch_id not in self.opened:
@@ -64,8 +59,8 @@ class Tally:
 
     def table(self, town: Town) -> str:
         """The account as text; recovered counts records of batches that were only opened at some death and are stored all the same."""
-        with closing(_open(town.home / "hub.sqlite")) as state:
-            rows = {batch_id: n for batch_id, n in state.execute("SELECT batch_id, rows FROM batch")}  # noqa: C416  a dictionary of typed rows
+        with town.places.look("state") as state:
+            rows = {batch_id: n for batch_id, n in state.rows('SELECT batch_id, "rows" FROM batch')}  # noqa: C416  a dictionary of typed rows
         acked, recovered = (sum(rows[batch_id] for batch_id in ids) for ids in (self.acked, self.opened))
         words = {"attempted": self.attempted, "acked": acked, "stored": self.stored, "lost": self.lost, "duplicated": self.duplicated, "recovered": recovered}
         head = "  ".join(f"{word} {number:,}" for word, number in words.items())
@@ -80,7 +75,7 @@ def check(town: Town, police: Police, tally: Tally | None = None) -> Tally:
     assert {word: n for word, n in proof["counts"].items() if n} == town.expected
     for desk in town.desks:
         _check_store(town, desk, tally)
-    with closing(_open(town.home / "hub.sqlite")) as state:
+    with town.places.look("state") as state:
         _check_ledger(state, town, tally)
         _check_receiver(state, FOLDER_SHARE, _court(town), town.desks[0])
         _check_receiver(state, HOOK_SHARE, [(d, int(e["sequence"]), e["data"]["records"]) for d, e in police.calls], town.desks[1])
@@ -91,15 +86,15 @@ def check(town: Town, police: Police, tally: Tally | None = None) -> Tally:
 def _check_store(town: Town, desk: Desk, tally: Tally) -> None:
     """Key by key and value by value; the numbers of the journal have no gap."""
     want = {key: _typed(record.values, withdrawn=record.withdrawn) for key, record in desk.filing.records.items()}
-    with closing(_open(town.home / "stores" / f"{desk.store}.sqlite")) as store:
+    with town.places.look(desk.store) as store:
         names = [name for name in desk.form.content if name != "op"]
         columns = ", ".join(f'"{name}"' for name in names)
-        rows = pl.DataFrame(store.execute(f"SELECT {columns}, status FROM {desk.table}").fetchall(), schema=[*names, "status"], orient="row")
+        rows = pl.DataFrame(store.rows(f"SELECT {columns}, status FROM {desk.table}"), schema=[*names, "status"], orient="row")
         if "id_no" in names:
             rows = rows.with_columns(load_keys(town.home / "keys").open_values(rows["id_no"]).alias("id_no"))
         have = [(tuple(row[name] for name in desk.form.key), _typed(row, withdrawn=row["status"] == 1)) for row in rows.iter_rows(named=True)]
-        journal = [seq for (seq,) in store.execute("SELECT seq FROM journal ORDER BY seq")]
-        assert store.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+        journal = [seq for (seq,) in store.rows("SELECT seq FROM journal ORDER BY seq")]
+        assert store.sound()
     tally.stored += len(have)
     tally.lost += len(want.keys() - {key for key, _ in have})
     tally.duplicated += len(have) - len({key for key, _ in have})
@@ -108,24 +103,24 @@ def _check_store(town: Town, desk: Desk, tally: Tally) -> None:
     assert journal == list(range(1, len(journal) + 1))
 
 
-def _check_ledger(state: sqlite3.Connection, town: Town, tally: Tally) -> None:
+def _check_ledger(state: View, town: Town, tally: Tally) -> None:
     """Every file was cut once; what was settled at a death still is; every rejected row waits in quarantine."""
-    batches = dict(state.execute("SELECT batch_id, settled_at IS NOT NULL AND (applied_at IS NOT NULL OR rejected + filtered = rows) FROM batch").fetchall())
+    batches = dict(state.rows('SELECT batch_id, settled_at IS NOT NULL AND (applied_at IS NOT NULL OR rejected + filtered = "rows") FROM batch'))
     assert set(batches.values()) == {1}
     assert tally.acked | tally.opened <= batches.keys()
-    ((tally.recognised,),) = state.execute("SELECT count(*) FROM batch WHERE same_as <> ''").fetchall()
-    ((quarantined,),) = state.execute("SELECT count(*) FROM quarantine").fetchall()
+    ((tally.recognised,),) = state.rows("SELECT count(*) FROM batch WHERE same_as <> ''")
+    ((quarantined,),) = state.rows("SELECT count(*) FROM quarantine")
     assert quarantined == town.expected["rejected"]
-    runs = state.execute("SELECT state, count(*) FROM run GROUP BY state").fetchall()
+    runs = state.rows("SELECT state, count(*) FROM run GROUP BY state")
     assert runs == [("succeeded", sum(desk.files for desk in town.desks))]
     for desk in town.desks:
         assert not desk.waiting(), "files were left in the drop folder"
         assert not list((desk.folder / "processing").rglob("data")), "files were left in processing/"
 
 
-def _check_receiver(state: sqlite3.Connection, share: str, received: Iterable[tuple[str, int, list[Mapping[str, Any]]]], desk: Desk) -> None:
+def _check_receiver(state: View, share: str, received: Iterable[tuple[str, int, list[Mapping[str, Any]]]], desk: Desk) -> None:
     """The receiver's picture equals the store; a repeat has the delivery id of the first time; only cancelled cuts may have had a successor."""
-    states = dict(state.execute("SELECT delivery_id, state FROM delivery WHERE share = ?", (share,)).fetchall())
+    states = dict(state.rows("SELECT delivery_id, state FROM delivery WHERE share = ?", share))
     bodies: dict[str, Any] = {}
     view: dict[str, tuple[str, ...] | None] = {}
     numbers: set[int] = set()
@@ -170,18 +165,3 @@ def _typed(values: Mapping[str, Any], *, withdrawn: bool) -> tuple[Any, ...]:
 
 def _content(fields: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(Decimal(str(fields[name])).normalize()) if name == "fine_wan" else str(fields[name]) for name in _SENT)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-
-
-def _copied(path: Path, scratch: Path) -> sqlite3.Connection:
-    """A copy of a dead process's database with its log; opening it recovers it, as the next life will."""
-    scratch.mkdir(exist_ok=True)
-    for old in scratch.iterdir():
-        old.unlink()
-    for name in (path.name, path.name + "-wal"):
-        if (path.parent / name).exists():
-            shutil.copyfile(path.parent / name, scratch / name)
-    return sqlite3.connect(scratch / path.name)
