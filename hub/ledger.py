@@ -264,7 +264,8 @@ def totals(connection: Connection, **where: Any) -> Totals:
 
 def wholly_stored(connection: Connection, feed: str) -> dict[str, tuple[str, int]]:
     """By content: batch and rows of the feed's last two arrivals of which every row is in the store."""
-    numbers = select(batch.c.arrival).where(batch.c.feed == feed, batch.c.content != "").distinct().order_by(batch.c.arrival.desc()).limit(2)
+    latest = select(batch.c.arrival).where(batch.c.feed == feed, batch.c.content != "").distinct().order_by(batch.c.arrival.desc()).limit(2)
+    numbers = connection.execute(latest).scalars().all()
     query = select(batch.c.content, batch.c.batch_id, batch.c.rows, batch.c.load_counts).where(
         batch.c.feed == feed, batch.c.content != "", batch.c.applied_at.is_not(None), batch.c.rejected + batch.c.filtered == 0, batch.c.arrival.in_(numbers)
     )
