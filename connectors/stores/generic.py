@@ -49,6 +49,13 @@ def _prepare_server(engine: Engine, family: str, wait_s: float) -> None:
         cursor.close()
         connection.commit()
 
+    if family == "oracle":
+
+        @event.listens_for(engine, "before_cursor_execute", retval=True)
+        def bound(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> tuple[str, Any]:
+            """Oracle waits for a row without end unless each statement says how long."""
+            return (f"{statement} WAIT {max(1, int(wait_s))}" if statement.endswith(" FOR UPDATE") else statement), parameters
+
 
 def _prepare_sqlite(engine: Engine, wait_s: float) -> None:
     """Transactions of SQLite begin at once and are ours alone, as SQLAlchemy's documentation describes."""

@@ -24,6 +24,12 @@ _ROW: Mapping[str, str] = {
     "22001": TOO_LONG, "22003": OUT_OF_RANGE, "22007": NO_DATE, "22008": NO_DATE, "22021": NO_CHARACTER, "22P05": NO_CHARACTER, "22P02": NO_FIT,
     "22P03": NO_FIT, "22P04": NO_FIT, "23502": EMPTY, "23505": SAME_KEY,
 }  # fmt: skip
+_ROW_AT_ORACLE: Mapping[str, str] = {
+    "12899": TOO_LONG, "01461": TOO_LONG, "01438": OUT_OF_RANGE, "01426": OUT_OF_RANGE, "01400": EMPTY, "01407": EMPTY, "00001": SAME_KEY, "01722": NO_FIT,
+    "01830": NO_DATE, "01839": NO_DATE, "01841": NO_DATE, "01843": NO_DATE, "01847": NO_DATE, "01861": NO_DATE, "02290": REFUSED, "02291": REFUSED,
+    "20000": REFUSED,
+}  # fmt: skip
+_ORACLE = re.compile(r"ORA-(\d{5}):([^\n(]*)(\([^\n)]*\))?")
 _AWAY = ("08", "57P")  # classes of connection exceptions, and of a server that is stopping
 _REFUSES = ("28", "42501", "3D000", "3F000")
 _COLUMN = re.compile(r"column (\w+)")
@@ -100,15 +106,25 @@ def decision(error: exc.SQLAlchemyError, place: str) -> HubError:
         return mysql_errors.decision(number, str(origin), place)
     if state := getattr(origin, "sqlstate", None):
         return by_sqlstate(str(state), column_of(origin), place)
+    if (found := _ORACLE.search(str(origin))) and found[1] in _ROW_AT_ORACLE:
+        return refusal(_ROW_AT_ORACLE[found[1]], _column_at_oracle(f"{found[2]}{found[3] or ''}"))
     return _by_words(error, str(origin).lower(), place)
 
 
+def _column_at_oracle(said: str) -> str:
+    """The column of "HUB"."TABLE"."COLUMN", which Oracle writes in capitals where a table was made without quotation marks."""
+    named = re.search(r'(?:column |\()(?:"[^"]+"\.)*"([^"]+)"', said)
+    return (named[1].lower() if named[1].isupper() else named[1]) if named else ""
+
+
 def _by_words(error: exc.SQLAlchemyError, said: str, place: str) -> HubError:
+    if "ora-00942" in said or "ora-00904" in said:
+        return unready(place)
     if isinstance(error, exc.DBAPIError) and any(word in said for word in ("locked", "busy", "lock wait", "deadlock", "ora-00060", "ora-00054", "ora-30006")):
         return locked(place, CONFLICT if "deadlock" in said else "")
     if any(word in said for word in ("disk is full", "disk i/o error", "no space", "ora-01653", "ora-01654", "ora-19809")):
         return full(place)
-    if any(word in said for word in ("readonly", "unable to open", "denied", "authentication", "certificate", "does not exist", "ora-01017", "ora-01031")):
+    if any(word in said for word in ("readonly", "unable to open", "denied", "authentication", "certificate", "does not exist", "ora-01017", "ora-01031", "ora-12514")):
         return refuses(place)
     if isinstance(error, (exc.IntegrityError, exc.DataError)):
         return refusal(REFUSED)

@@ -15,6 +15,7 @@ from sqlalchemy import Column, ColumnElement, func, select, table
 from connectors.stores import stored
 from connectors.stores.applying import Applying
 from connectors.stores.claiming import whole
+from connectors.stores.equal import equal
 from connectors.stores.inbox import counts_of, find_receipt, head_of
 from connectors.stores.known import Memory
 from connectors.stores.recognising import Recogniser
@@ -135,7 +136,8 @@ class TableStore:
         chosen = [kept.c.record_id, *(_column(item, name) for name in columns if name != "record_id")]
         after = ""
         while True:
-            statement = select(*chosen).where(kept.c.record_id > after).order_by(kept.c.record_id).limit(size)
+            behind = [kept.c.record_id > after] if after else []  # at Oracle '' is NULL, which nothing is greater than
+            statement = select(*chosen).where(*behind).order_by(kept.c.record_id).limit(size)
             chunk = await self._read(lambda session, statement=statement: session.fetch(statement))  # type: ignore[misc]
             if chunk.height:
                 after = chunk[-1, "record_id"]
@@ -153,7 +155,7 @@ class TableStore:
         for name, value in equals.items():
             if name in item.by_name and item.by_name[name].sealed and value is not None:
                 name, value = hash_column(name), self._keys.hash_text(value)
-            tests.append(_column(item, name) == value)
+            tests.append(equal(_column(item, name), value))
         statement = select(*kept.columns).where(*tests).order_by(kept.c.record_id).limit(MOST_FOUND)
         found = await self._read(lambda session: session.fetch(statement))
         return stored.opened(found, item, self._keys)

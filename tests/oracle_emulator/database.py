@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ _EAGER = 2000
 _NOT_UNDERSTOOD = (LookupError, AssertionError, AttributeError, StopIteration, TypeError, ValueError)
 
 
+_WAIT_S = 10
+_FOR_UPDATE = re.compile(r"\bFOR\s+UPDATE\b.*\b(?:WAIT\s+(\d+)|NOWAIT)\s*$", re.IGNORECASE | re.DOTALL)
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A statement ready to run: `kind` is query, change, definition or control."""
@@ -33,6 +38,7 @@ class Prepared:
     sql: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     locks: bool = False
+    wait_s: int = _WAIT_S
 
 
 class Result:
@@ -88,7 +94,7 @@ class Session:
 
     def __init__(self, path: Path, catalogue: Catalogue, user: str, watch: Callable[[], bool] | None = None) -> None:
         self._catalogue, self.user, self._failure = catalogue, user, Failure()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=200)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_WAIT_S, cached_statements=200)
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute("PRAGMA case_sensitive_like = ON")
         install(self._connection, user, self._failure)
@@ -111,9 +117,16 @@ class Session:
         """Run a query."""
         with self._errors():
             if prepared.locks and not self._connection.in_transaction:
-                self._connection.execute("BEGIN IMMEDIATE")
+                self._lock(prepared.wait_s)
             cursor = self._connection.execute(prepared.sql[0], self._bound(prepared, values))
             return Result(self._guarded(cursor))
+
+    def _lock(self, wait_s: int) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {1000 * wait_s}")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {1000 * _WAIT_S}")
 
     def change(self, prepared: Prepared, rows: Sequence[Sequence[Cell]]) -> Iterator[int]:
         """Run a change once per row of binds, telling how many rows each has changed."""
@@ -247,4 +260,5 @@ def _prepared(sql: str, binds: tuple[Type, ...], user: str, generation: int, hel
     if is_word(first, *_CONTROLS):
         return Prepared("control", nodes)
     text, columns = translator.query(nodes)
-    return Prepared("query", nodes, (text,), columns, translator.locks)
+    waits = _FOR_UPDATE.search(sql)
+    return Prepared("query", nodes, (text,), columns, translator.locks, int(waits[1] or 0) if waits else _WAIT_S)

@@ -91,7 +91,8 @@ def _fitting(value: Decimal | int, precision: int, scale: int) -> Cell:
         return stored(value)
     with localcontext(prec=80):
         rounded = Decimal(value).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
-    if abs(rounded) >= Decimal(1).scaleb(precision - scale):
+        too_large = abs(rounded) >= Decimal(1).scaleb(precision - scale)
+    if too_large:
         raise OracleError(1438, "value larger than specified precision allowed for this column")
     return stored(rounded)
 
@@ -324,6 +325,7 @@ FUNCTIONS: dict[str, Callable[..., Cell]] = {
     "DECODE": decode, "LENGTH": lambda value: None if value is None else len(value if isinstance(value, bytes) and not value.startswith(EXACT) else as_text(value)),
     "LENGTHB": lambda value: None if value is None else len(value if isinstance(value, bytes) else as_text(value).encode()),
     "DBMS_LOB.GETLENGTH": lambda value: None if value is None else len(value if isinstance(value, bytes) else as_text(value)),
+    "DBMS_LOB.COMPARE": lambda a, b: None if a is None or b is None else (as_text(a) > as_text(b)) - (as_text(a) < as_text(b)),
     "UPPER": _text(str.upper), "LOWER": _text(str.lower), "TRIM": _text(lambda text: text.strip(" ")), "RTRIM": _text(lambda text, cut=" ": text.rstrip(cut)),
     "LTRIM": _text(lambda text, cut=" ": text.lstrip(cut)), "INITCAP": _text(str.title), "REPLACE": _text(lambda text, old, new="": text.replace(old, new) if old else text),
     "TRANSLATE": _text(lambda text, old, new: text.translate({ord(c): new[i] if i < len(new) else None for i, c in enumerate(old)})),
@@ -345,7 +347,7 @@ RESULTS = {
     **dict.fromkeys(("SYSTIMESTAMP", "CURRENT_TIMESTAMP"), "TIMESTAMP(6) WITH TIME ZONE"),
     **dict.fromkeys(("TO_TIMESTAMP_TZ", "FROM_TZ"), "TIMESTAMP(9) WITH TIME ZONE"),
     **dict.fromkeys(
-        ["TO_NUMBER", "COUNT", "SUM", "AVG", "MOD", "ABS", "SIGN", "FLOOR", "CEIL", "POWER", "LENGTH", "LENGTHB", "INSTR", "ORA_HASH", "EXTRACT", "ASCII", "ROW_NUMBER", "RANK", "DENSE_RANK", "DBMS_LOB.GETLENGTH", "MONTHS_BETWEEN"],
+        ["TO_NUMBER", "COUNT", "SUM", "AVG", "MOD", "ABS", "SIGN", "FLOOR", "CEIL", "POWER", "LENGTH", "LENGTHB", "INSTR", "ORA_HASH", "EXTRACT", "ASCII", "ROW_NUMBER", "RANK", "DENSE_RANK", "DBMS_LOB.GETLENGTH", "DBMS_LOB.COMPARE", "MONTHS_BETWEEN"],
         "NUMBER",
     ),
     **dict.fromkeys(("NUMTODSINTERVAL", "TO_DSINTERVAL"), "INTERVAL DAY TO SECOND"),

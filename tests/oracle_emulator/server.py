@@ -107,6 +107,11 @@ class OracleEmulator:
         return {"host": HOST, "port": self.port, "database": self.service, "user": self.user, "password": self.password}
 
     @property
+    def home(self) -> Path:
+        """The folder of its data."""
+        return self._home
+
+    @property
     def dsn(self) -> str:
         """Where it is, in the driver's short form."""
         return f"{HOST}:{self.port}/{self.service}"
