@@ -28,7 +28,7 @@ _DAYS = 4
 """From the second day on a bulletin's entry is missing; the feed asks for three visits before it is withdrawn."""
 
 _CALLER = "A0017"
-_LIBRARIES = {"sftp": ("paramiko",), "soap": ("zeep", "lxml"), "web": ("lxml", "protego", "cssselect")}
+_LIBRARIES = {"sftp": ("paramiko",), "soap": ("zeep", "lxml"), "web": ("lxml", "protego", "cssselect"), "mysql": ("pymysql",), "oracle": ("oracledb",)}
 _FORMS = {".xlsx": ("python_calamine",), ".xls": ("python_calamine",), ".zip": ("python_calamine",), ".xml": ("lxml",)}
 
 
@@ -45,7 +45,7 @@ async def play(loaded: Loaded, home: Path, config: Path) -> dict[str, Any]:
             try:
                 simulation = await stack.enter_async_context(Simulation(home))
             except Unavailable as error:
-                left_out = dict.fromkeys(("rest", "soap", "web", "sftp", "gateway"), f"{error.message}: {error.hint}")
+                left_out = dict.fromkeys(("rest", "soap", "web", "sftp", "gateway", "mysql", "oracle"), f"{error.message}: {error.hint}")
             else:
                 config, left_out = simulation.config, simulation.left_out
                 loaded = load(config)
@@ -68,7 +68,7 @@ class Demonstration:
         observer.listen(self._hear)
 
     async def play(self, left_out: Mapping[str, str]) -> dict[str, Any]:
-        """All of it: `{fine, story, sources, left_out, status, reconciliation, next}`."""
+        """All of it: `{fine, story, sources, marked, left_out, status, reconciliation, next}`; `marked` is what agencies find in their status columns."""
         before = await self._counted()
         tests = _samples(self._city.config)
         dropped = [drop(self._city.config.feeds[test.feed], self._config / test.given, self._home) for test in tests]
@@ -79,13 +79,15 @@ class Demonstration:
             await self._simulation.turn(day)
             fine = await self._day() and fine
         after = await self._counted()
+        marked = await self._simulation.marked() if self._simulation else {}
         hub = RunningHub(self._city)
         proof, status = await hub.desk.reconcile(), await hub.desk.status()
         sources = [_source(feed, before[name], after[name]) for name, feed in self._city.config.feeds.items()]
         return {
             "fine": fine and proof["balanced"],
-            "story": self._story(len(dropped), sum(source["read"] for source in sources)),
+            "story": self._story(len(dropped), sum(source["read"] for source in sources)) + self._notes(marked),
             "sources": sorted((s for s in sources if s["read"]), key=lambda s: (s["how"], s["feed"])),
+            "marked": marked,
             "left_out": dict(left_out),
             "status": status,
             "reconciliation": proof,
@@ -139,6 +141,14 @@ class Demonstration:
         if not read:
             told = f"{dropped} files were dropped; nothing new in them: 0 records were read. The others had nothing new either."
         return [f"{config.city}: {len(config.agencies)} agencies, {len(config.items)} items, {len(config.feeds)} feeds.", told]
+
+    def _notes(self, marked: Mapping[str, Mapping[str, int]]) -> list[str]:
+        """Who is no real server, and what the hub has written into agencies' own tables."""
+        kinds = {feed.kind for feed in self._city.config.feeds.values()}
+        emulated = self._simulation.emulated if self._simulation else {}
+        notes = [f"{kind} is {what}." for kind, what in emulated.items() if kind in kinds]
+        said = ", ".join(f"{table} {' '.join(f'{status}: {rows}' for status, rows in counts.items())}" for table, counts in marked.items())
+        return [*notes, f"Status columns in agencies' own tables (1 taken, 2 refused): {said}."] if said else notes
 
 
 def _without(loaded: Loaded, left_out: dict[str, str]) -> Loaded:

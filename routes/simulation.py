@@ -17,7 +17,8 @@ _START_S, _ANSWER_S, _END_S = 60.0, 120.0, 10.0
 class Simulation:
     """Enter it to start the agencies; leaving it ends them by closing their standard input, and by force where they do not listen.
 
-    `config` is a copy of the example city that fits them, `day` the day it is there, `left_out` kinds of agencies that cannot be simulated, with the reason.
+    `config` is a copy of the example city that fits them, `day` the day it is there, `left_out` kinds of agencies that cannot be simulated, with the reason,
+    `emulated` kinds whose other side is no real server, with what it is.
     """
 
     def __init__(self, home: Path) -> None:
@@ -26,6 +27,7 @@ class Simulation:
         self.config = Path()
         self.day = 1
         self.left_out: dict[str, str] = {}
+        self.emulated: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         """Raises `Unavailable` where they cannot be started."""
@@ -40,7 +42,7 @@ class Simulation:
         except BaseException:
             await self.__aexit__()
             raise
-        self.config, self.day, self.left_out = Path(told["config"]), told["day"], told["left_out"]
+        self.config, self.day, self.left_out, self.emulated = Path(told["config"]), told["day"], told["left_out"], told["emulated"]
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -60,6 +62,11 @@ class Simulation:
     async def submit(self, gateway: str, key: str) -> list[dict[str, Any]]:
         """Let an agency call the hub, and wait for its receipts."""
         found: list[dict[str, Any]] = (await self._ask({"submit": {"gateway": gateway, "key": key}}))["submitted"]
+        return found
+
+    async def marked(self) -> dict[str, dict[str, int]]:
+        """What stands in the status columns of agencies' own tables: how many rows have which, by table."""
+        found: dict[str, dict[str, int]] = (await self._ask({"marked": True}))["marked"]
         return found
 
     async def _ask(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -1,28 +1,37 @@
-"""Every simulated agency of the example city at once: REST, SOAP, a bulletin board and an SFTP server on loopback, as they are on a given day."""
+"""Every simulated agency of the example city at once: REST, SOAP, a bulletin board, SFTP and databases on loopback, as they are on a given day."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.city.database_agencies import MARIA_PROGRAM
+from tests.city.database_agencies import PASSWORD as DATABASE_PASSWORD
 from tests.city.records import defaulter, grade, licence, penalty, rating
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from tests.city.bulletin_site import BulletinSite
+    from tests.city.database_agencies import DatabaseAgency
     from tests.city.rest_agency import Agencies
     from tests.city.sftp_agency import SftpAgency
     from tests.city.soap_agency import SoapAgency
 
 HOST = "127.0.0.1"
 SFTP_USER, SFTP_PASSWORD = "credit", "exchange-demo"
-NEEDS = {"rest": ("aiohttp",), "soap": ("aiohttp", "lxml"), "web": ("aiohttp", "openpyxl"), "sftp": ("paramiko",)}
+NEEDS = {"rest": ("aiohttp",), "soap": ("aiohttp", "lxml"), "web": ("aiohttp", "openpyxl"), "sftp": ("paramiko",)} | {
+    "mysql": ("pymysql", "sqlalchemy", "psutil", "psycopg", "pytest"),
+    "oracle": ("oracledb", "cryptography"),
+}
 """Libraries of each simulated kind."""
+
+EMULATED = "emulated: a responder speaks the protocol to the real driver; it shows nothing of what Oracle Database itself would do"
 
 _GONE = 4  # the entry of the bulletin board that vanishes on the second day
 _FILES = {
@@ -41,6 +50,8 @@ class Ports:
     soap: int = 18781
     web: int = 18782
     sftp: int = 18722
+    mysql: int = 18706
+    oracle: int = 18721
 
 
 @dataclass(slots=True)
@@ -58,16 +69,17 @@ class SimulatedCity:
     _soap: SoapAgency | None = None
     _site: BulletinSite | None = None
     _sftp: SftpAgency | None = None
+    _databases: dict[str, DatabaseAgency] = field(default_factory=dict)
 
     async def start(self, wanted: Ports) -> None:
         """Start all of them, each on its port or, where that is taken, on a free one. What lacks a library is in `left_out`."""
         self.place.mkdir(parents=True, exist_ok=True)
         taken = dict.fromkeys(NEEDS, 0)
         starts = {"rest": self._start_rest, "soap": self._start_soap, "web": self._start_site, "sftp": self._start_sftp}
+        starts |= {kind: partial(self._start_database, kind) for kind in ("mysql", "oracle")}
         for kind, begin in starts.items():
-            missing = [library for library in NEEDS[kind] if find_spec(library) is None]
-            if missing:
-                self.left_out[kind] = f"{missing[0]} is not installed"
+            if missing := _missing(kind):
+                self.left_out[kind] = f"{missing} is not installed"
             else:
                 taken[kind] = await _on(begin, asdict(wanted)[kind])
         self.ports = Ports(**taken)
@@ -103,6 +115,12 @@ class SimulatedCity:
         self.fingerprint = self._sftp.fingerprint
         return self._sftp.port
 
+    async def _start_database(self, kind: str, port: int) -> int:
+        from tests.city.database_agencies import DatabaseAgency
+
+        self._databases[kind] = DatabaseAgency(kind, self.place)
+        return self._databases[kind].start(port)
+
     def _up(self, runner: web.AppRunner) -> int:
         self._runners.append(runner)
         return int(runner.addresses[0][1])
@@ -124,7 +142,13 @@ class SimulatedCity:
             self._lay_out(1)
             if later:
                 self._lay_out(2)
+        for database in self._databases.values():
+            database.turn(later=later)
         (self.place / "day").write_text(str(day), encoding="ascii")
+
+    def marked(self) -> dict[str, dict[str, int]]:
+        """What the hub has written into status columns: how many rows have which, by table."""
+        return {table: counts for database in self._databases.values() for table, counts in database.marked().items()}
 
     def _lay_out(self, day: int) -> None:
         """Put the files of a day on the SFTP server, once."""
@@ -142,10 +166,19 @@ class SimulatedCity:
 
     async def close(self) -> None:
         """End all of them."""
+        for database in self._databases.values():
+            database.close()
         for runner in self._runners:
             await runner.cleanup()
         if self._sftp is not None:
             self._sftp.__exit__(None, None, None)
+
+
+def _missing(kind: str) -> str:
+    """What a kind lacks on this machine."""
+    programs = (MARIA_PROGRAM, "mariadb-install-db") if kind == "mysql" else ()
+    absent = [library for library in NEEDS[kind] if find_spec(library) is None] + [program for program in programs if shutil.which(program) is None]
+    return absent[0] if absent else ""
 
 
 async def _on(begin: Callable[[int], Awaitable[int]], port: int) -> int:
@@ -176,4 +209,5 @@ def secrets() -> dict[str, str]:
         from tests.city.soap_agency import PASSWORD
 
         found["penalty_password"] = PASSWORD
+    found |= {"front_db": DATABASE_PASSWORD, "oracle_db": DATABASE_PASSWORD}
     return found

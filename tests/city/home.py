@@ -33,7 +33,8 @@ def _fitted(content: bytes, city: SimulatedCity) -> bytes:
     text, ports = content.decode(), city.ports
     for standard, real in ((_STANDARD.rest, ports.rest), (_STANDARD.soap, ports.soap), (_STANDARD.web, ports.web)):
         text = text.replace(f"{HOST}:{standard}", f"{HOST}:{real or standard}")
-    text = text.replace(f"port: {_STANDARD.sftp}", f"port: {ports.sftp or _STANDARD.sftp}")
+    for standard, real in ((_STANDARD.sftp, ports.sftp), (_STANDARD.mysql, ports.mysql), (_STANDARD.oracle, ports.oracle)):
+        text = text.replace(f"port: {standard}", f"port: {real or standard}")
     return re.sub(r'(host_key: ")[^"]*(")', rf"\g<1>{city.fingerprint}\g<2>", text).encode() if city.fingerprint else text.encode()
 
 
