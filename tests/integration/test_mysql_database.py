@@ -33,7 +33,6 @@ def quoted(name: str) -> str:
 class TestMysqlDatabase(DatabaseContract):
     """The promises, kept by a real server."""
 
-    digits = 28
     nul = True
 
     @pytest.fixture(autouse=True)

@@ -37,7 +37,6 @@ class PostgresTables(DatabaseContract):
     """How the tests fill an agency's database on PostgreSQL."""
 
     name_most = 63
-    digits = 28
 
     @pytest.fixture(autouse=True)
     def _server(self, server: PostgresServer) -> None:
