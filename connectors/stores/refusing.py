@@ -32,6 +32,7 @@ _ROW_AT_ORACLE: Mapping[str, str] = {
 _ORACLE = re.compile(r"ORA-(\d{5}):([^\n(]*)(\([^\n)]*\))?")
 _AWAY = ("08", "57P")  # classes of connection exceptions, and of a server that is stopping
 _REFUSES = ("28", "42501", "3D000", "3F000")
+_NO_ENTRY = ("readonly", "unable to open", "denied", "authentication", "certificate", "does not exist", "ora-01017", "ora-01031", "ora-12514")
 _COLUMN = re.compile(r"column (\w+)")
 
 
@@ -124,7 +125,7 @@ def _by_words(error: exc.SQLAlchemyError, said: str, place: str) -> HubError:
         return locked(place, CONFLICT if "deadlock" in said else "")
     if any(word in said for word in ("disk is full", "disk i/o error", "no space", "ora-01653", "ora-01654", "ora-19809")):
         return full(place)
-    if any(word in said for word in ("readonly", "unable to open", "denied", "authentication", "certificate", "does not exist", "ora-01017", "ora-01031", "ora-12514")):
+    if any(word in said for word in _NO_ENTRY):
         return refuses(place)
     if isinstance(error, (exc.IntegrityError, exc.DataError)):
         return refusal(REFUSED)
