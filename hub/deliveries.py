@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Executable, delete, func, insert, select, upd
 from hub import withholding
 from hub.contracts.errors import HubError
 from hub.delivery_tables import delivered_record, delivery, revocation, share_cursor, share_sequence, withheld_tally
+from hub.leases import Guard, unguarded
 from hub.state import State, row_dict
 from hub.upserts import add_new, put
 
@@ -57,10 +58,11 @@ class Standing:
 
 
 class Deliveries:
-    """Every method is one transaction and safe to repeat. Times are aware; they are kept in UTC."""
+    """Every method is one transaction and safe to repeat. Times are aware; they are kept in UTC. `guard` refuses a share that another node has taken over."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, guard: Guard = unguarded) -> None:
         self.state = state
+        self._guard = guard
 
     async def cursor(self, share: str, item: str) -> int:
         """The journal sequence up to which references are in the share's queue."""
@@ -71,6 +73,7 @@ class Deliveries:
         """All `offered` references of entry `seq` are durable in the queue. An entry that was counted before is not counted again."""
 
         def work(connection: Connection) -> None:
+            self._guard(connection, f"offer:{share}")
             place = withholding.target(connection, share, item)
             moved = connection.execute(update(share_cursor).where(share_cursor.c.id == place, share_cursor.c.seq < seq).values(seq=seq))
             if moved.rowcount:
@@ -97,6 +100,7 @@ class Deliveries:
         """
 
         def work(connection: Connection) -> tuple[int, int]:
+            self._guard(connection, f"share:{cut.part.share}")
             _cancel_others(connection, cut)
             sequence = _sequence(connection, cut.part)
             _upsert(connection, cut, at, state="waiting", sequence=sequence)
@@ -115,6 +119,7 @@ class Deliveries:
         """All of the part is withheld: there is nothing to hand over."""
 
         def work(connection: Connection) -> None:
+            self._guard(connection, f"share:{cut.part.share}")
             _cancel_others(connection, cut)
             if _upsert(connection, cut, at, state="waiting", sequence=None):
                 _close(connection, cut, at, "withheld")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +32,8 @@ class HomeLock:
         self._node = node
         self._path = door_of(home, node).with_suffix(".lock")
         self._descriptor = -1
+        self.incarnation = secrets.token_hex(16)
+        self.former = ""  # the incarnation of the holder before this one: on this machine, so it has ended
 
     def taken(self) -> bool:
         """True where a living hub holds the home."""
@@ -54,8 +58,11 @@ class HomeLock:
             hint = "stop that hub first, or name another home with --home" + (", or another node with --node" if self._node else "")
             name = f" as node {self._node}" if self._node else ""
             raise Misconfigured(f"a hub is already running in {self._home}{name}", hint=hint) from error
+        here = socket.gethostname()
+        _, _, before = os.pread(self._descriptor, 256, 0).decode(errors="replace").partition(" ")
+        self.former = before.removesuffix(f" {here}") if before.endswith(f" {here}") else ""
         os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, str(os.getpid()).encode())
+        os.write(self._descriptor, f"{os.getpid()} {self.incarnation} {here}".encode())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, true
 
 from hub.ledger import Ledger
 from hub.tables import event, feed_state
@@ -32,8 +32,17 @@ class Standing:
         self._known: dict[str, Stand] = {}
 
     async def open(self) -> None:
-        """Read what was kept. A route that stopped is tried again after a restart: its cause may be gone."""
-        await self._ledger.state.write(lambda c: c.execute(delete(feed_state).where(feed_state.c.state == "stopped")))
+        """Read what was kept. A route that stopped is tried again after a restart: its cause may be gone. Where nodes share the state, by who takes it."""
+        if self._ledger.state.shared:
+            await self.refresh()
+        else:
+            await self.try_again()
+
+    async def try_again(self, *names: str) -> None:
+        """Forget that routes stopped, all of them where none is named: their cause may be gone, or be another machine's."""
+        where = feed_state.c.state == "stopped"
+        where &= feed_state.c.name.in_(names) if names else true()
+        await self._ledger.state.write(lambda c: c.execute(delete(feed_state).where(where)))
         await self.refresh()
 
     async def refresh(self) -> set[str]:

@@ -6,28 +6,37 @@ numbered by a process that died before it could say so is found again.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, false, select, update
 
+from hub.contracts.errors import Unavailable
 from hub.contracts.gateway import Caller, Offer, RowError, SubmissionReceipt, Ticket
 from hub.contracts.source import Arrival
+from hub.engines import epoch
 from hub.ledger import Ledger, totals
 from hub.tables import arrival, batch, nil_return, quarantine, run, submission
 from hub.upserts import add_new
+
+HOLD_S = 30
+"""How long, in seconds, a gateway that is not heard of is believed to be still at work on a submission."""
 
 KEY_KEPT = timedelta(days=8)
 """How long an idempotency key answers with its first receipt."""
 
 
 class Submissions:
-    """Keeps submissions and answers for them. One process takes submissions, so what is at work is known in memory."""
+    """Keeps submissions and answers for them. What is at work here is known in memory, and what is at another gateway by its promise in the state."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, hold_s: int = HOLD_S) -> None:
         self._ledger = ledger
+        self._hold_s = hold_s
         self._working: set[str] = set()
+        self._holding: asyncio.Task[None] | None = None
 
     async def begin(self, caller: Caller, offer: Offer, operation: str, key: str) -> Ticket:
         """Write a submission down, or find the one that its key began before."""
@@ -35,32 +44,53 @@ class Submissions:
         hashed = self._ledger.keys.hash_text(f"idempotency\x1f{key}") if key else receipt
         row = {"id": receipt, "agency": caller.agency, "operation": operation, "key": hashed, "feed": offer.feed, "item": offer.item.code}
         row |= {"by": caller.key, "at": _text(now)}
-        self._working.add(receipt)
-        try:
-            found = await self._ledger.state.write(lambda c: self._begin(c, row, _text(now - KEY_KEPT)))
-        except BaseException:
-            self._working.discard(receipt)
-            raise
-        if found is None:
-            return Ticket(receipt, caller, offer)
-        self._working.discard(receipt)
-        if found.done:
+        found = await self._ledger.state.write(lambda c: self._begin(c, row, _text(now - KEY_KEPT)))
+        if found is not None and found.done:
             return Ticket(found.id, caller, offer, "done", found.digest)
-        if found.id in self._working:
-            return Ticket(found.id, caller, offer, "busy")
-        self._working.add(found.id)  # begun by a process that died, or by a call that could not end it
-        return Ticket(found.id, caller, offer)
+        mine = receipt if found is None else found.id
+        if found is not None and (mine in self._working or found.by_another):
+            return Ticket(mine, caller, offer, "busy")
+        self._hold(mine)  # new, or begun by a process that died, or by a call that could not end it
+        return Ticket(mine, caller, offer)
 
     def _begin(self, connection: Connection, row: dict[str, Any], forget: str) -> Row[Any] | None:
+        """None for a new one; otherwise the one that the key began, with `by_another` where another gateway is at work on it."""
+        now = int(epoch(connection))
         connection.execute(update(submission).where(submission.c.at < forget, submission.c.key != submission.c.id).values(key=submission.c.id))
-        if add_new(connection, submission, row):
+        if add_new(connection, submission, row | {"working_until": now + self._hold_s}):
             return None
         where = (submission.c.agency == row["agency"]) & (submission.c.operation == row["operation"]) & (submission.c.key == row["key"])
-        found = connection.execute(select(submission).where(where)).one()
-        if not found.done and found.id not in self._working and (numbered := self._numbered(connection, found)) is not None:
+        promised = (submission.c.working_until > now) if self._ledger.state.shared else false()
+        query = select(submission, promised.label("by_another")).where(where)
+        found = connection.execute(query).one()
+        if found.done or found.id in self._working or found.by_another:
+            return found
+        if (numbered := self._numbered(connection, found)) is not None:
             connection.execute(_at(found.id).values(done=True, arrival=numbered.number, digest=numbered.landed))
-            found = connection.execute(select(submission).where(where)).one()
+            return connection.execute(query).one()
+        connection.execute(_at(found.id).values(working_until=now + self._hold_s))
         return found
+
+    def _hold(self, receipt: str) -> None:
+        """It is at work here; where other gateways may be asked for it too, that is said again and again until it ends."""
+        self._working.add(receipt)
+        if self._ledger.state.shared and (self._holding is None or self._holding.done()):
+            self._holding = asyncio.create_task(self._keep_promises())
+
+    async def _keep_promises(self) -> None:
+        while True:
+            await asyncio.sleep(self._hold_s / 3)
+            with contextlib.suppress(Unavailable):  # said again in a moment; a state that is away answers no other gateway either
+                await self._ledger.state.write(self._promise, about=None)
+
+    def _promise(self, connection: Connection) -> None:
+        where = submission.c.id.in_(list(self._working)) & submission.c.done.is_(False)
+        connection.execute(update(submission).where(where).values(working_until=int(epoch(connection)) + self._hold_s))
+
+    def _let_go(self, receipt: str) -> None:
+        self._working.discard(receipt)
+        if not self._working and self._holding is not None:
+            self._holding.cancel()
 
     def _numbered(self, connection: Connection, row: Row[Any]) -> Row[Any] | None:
         """The arrival of a submission whose end was never written down."""
@@ -73,14 +103,14 @@ class Submissions:
         try:
             await self._ledger.state.write(lambda c: c.execute(_at(ticket.receipt).values(values)))
         finally:
-            self._working.discard(ticket.receipt)
+            self._let_go(ticket.receipt)
 
     async def released(self, ticket: Ticket) -> None:
         """The submission came to nothing; one that is done stays."""
         try:
             await self._ledger.state.write(lambda c: c.execute(delete(submission).where(submission.c.id == ticket.receipt, submission.c.done.is_(False))))
         finally:
-            self._working.discard(ticket.receipt)
+            self._let_go(ticket.receipt)
 
     async def nil(self, caller: Caller, offer: Offer, period: str, because: str) -> bool:
         """Keep a nil return; False where there is one for the period."""

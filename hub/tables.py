@@ -176,6 +176,7 @@ submission = Table(
     Column("duplicate", Boolean, nullable=False, default=False),
     Column("by", String(12), nullable=False),  # id of the API key
     Column("at", String(32), nullable=False),
+    Column("working_until", Integer, nullable=False, default=0),  # by the database's clock: until then the gateway that took it is believed to be alive
     UniqueConstraint("agency", "operation", "key"),
     Index("submission_at", "at"),
 )

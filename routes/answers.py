@@ -12,6 +12,7 @@ from hub.engine import Engine, Kept
 from hub.failpoints import failpoint
 from routes.city import City
 
+ANSWERS = "hub:answers"
 _LOOK_S = 1.0
 
 
@@ -36,7 +37,7 @@ class AnswerRoutes:
     def look(self, engine: Engine) -> None:
         """Find out what is due, for the feeds that are kept here."""
         self._due = {}
-        engine.keep("hub:answers", self._look)
+        engine.keep(ANSWERS, self._look)
 
     async def once(self) -> list[Kept]:
         """One route for each feed with a file to be answered now."""

@@ -32,7 +32,7 @@ from hub.deliveries import Deliveries
 from hub.intake import FeedIntake, meet
 from hub.keystore import agree, ensure_keys
 from hub.landing import Landing
-from hub.leases import Leases
+from hub.leases import Leases, nodes_of
 from hub.ledger import Ledger
 from hub.pipeline import Pipeline
 from hub.standing import Standing
@@ -136,7 +136,7 @@ class City:
         self.claims = Landing(self.home / "claims", self.keys)
         await self._keep_config(self.config.version, self.bundle)
         self.timeliness = Timeliness(lambda: self.config, self.ledger)
-        self.deliveries = Deliveries(self.state)
+        self.deliveries = Deliveries(self.state, self._guard)
         self.broker: Broker = open_broker(self.secrets.expand(self.config.broker), self.home)
         self.stores = stores_of(self.config, self.secrets, self.home, self.keys)
         await self._prepare_stores()
@@ -334,7 +334,9 @@ class City:
         return any(depth.ready + depth.unacked for depth in depths)
 
     async def load_what_waits(self) -> bool:
-        """Load without a running hub until nothing is in flight. Raises what stops a load."""
+        """Load without a running hub until nothing is in flight; where nodes load, wait for them. Raises what stops a load."""
+        if self.state.shared and any("load" in node["roles"] for node in await nodes_of(self.state)):
+            return await self.settle_down()
         loads = [asyncio.create_task(load.run()) for load in self.loads.values()]
         settled = asyncio.create_task(self.settle_down())
         try:

@@ -23,6 +23,7 @@ from hub.intake import HEARD, FeedIntake
 from hub.submissions import Submissions, name_of
 from monitoring.health import room_left
 from routes.city import City
+from routes.nodes import ask_elsewhere
 
 _NOTED_EVERY_S = 60.0
 _KIND = "gateway"
@@ -98,6 +99,7 @@ class CityReception:
         """Number it, answer for it, and wake its feed."""
         city, offer = self._city, ticket.offer
         found = await self._intake(offer).receive(name_of(ticket.receipt, suffix), landed, evidence=dict(evidence))
+        await ask_elsewhere(city, f"feed:{offer.feed}")  # its feed may be another node's
         await self._submissions.accepted(ticket, found)
         city.observer.tell("submitted", offer.feed, arrival=found.number, bytes=landed.size, duplicate=found.duplicate)
         route = city.feeds.get(offer.feed)

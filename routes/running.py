@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from config.loader import Loaded, load
-from hub.contracts.errors import Misconfigured
+from hub.contracts.errors import HubError, Misconfigured, Unavailable
 from hub.control import ControlDoor
 from hub.engine import Engine, Kept, Work
 from hub.leases import nodes_of
 from hub.lock import door_of
 from hub.schedule import Schedule
-from routes.answers import AnswerRoutes, route_of
+from routes.answers import ANSWERS, AnswerRoutes, route_of
 from routes.city import ZONE, City, FeedRoute
 from routes.desk import Desk
 from routes.load import LoadRoute
@@ -24,6 +24,9 @@ from routes.nodes import NodeWork
 
 FIRED = "fired"
 """The note that says when a feed's time was last kept."""
+
+DRAINED = "drained"
+"""The note that says which of those times was carried to its end."""
 
 PROMISE = "hub:promise"
 _CONFIG_LOOK_S = 2.0
@@ -43,6 +46,7 @@ class RunningHub:
         self.answers = AnswerRoutes(city)
         self._door = ControlDoor(door_of(city.home, node), self.desk.call)
         self._node: NodeWork | None = None
+        self._halted = False  # between two configurations
 
     async def start(self) -> None:
         """Open the door, finish nothing by force, and let every route run that is this node's."""
@@ -53,15 +57,21 @@ class RunningHub:
 
     async def _begin(self) -> None:
         """Everything at once where the hub is one process; otherwise what the leases say, as they come."""
-        self.answers.look(self.engine)
         if self.city.leases is None:
+            self.answers.look(self.engine)
             for names in self._starts().values():
                 for start in names.values():
                     start()
             return
-        await self.city.leases.begin()
-        self._node = NodeWork(self.city, self.engine, self.city.leases, self._starts, _all_of)
-        self.engine.keep("hub:node", self._node.run)
+        leases = self.city.leases
+        leases.version = self.city.config.version
+        await leases.begin()
+        beats, ears = f"hub:node:{leases.name}", f"hub:ears:{leases.name}"
+        await self.city.standing.try_again(beats, ears, ANSWERS)
+        self._node = NodeWork(self.city, self.engine, leases, self._starts, _all_of)
+        self.engine.keep(beats, self._node.run)
+        self.engine.keep(ears, self._node.hear)
+        self.answers.look(self.engine)
 
     def _starts(self) -> dict[str, dict[str, Callable[[], None]]]:
         """How each route is begun, by role. Its name is that of its lease."""
@@ -110,23 +120,30 @@ class RunningHub:
                 await _any(lambda wait=wait: asyncio.sleep(min(wait, _QUIET_LOOK_S)), kept.nudged.wait)  # type: ignore[misc]
             asked = True
             kept.nudged.clear()
+            fired = self.city.clock().isoformat()
             if due is not None:
                 due.clear()
-                await route.intake.remember(FIRED, self.city.clock().isoformat())
+                await route.intake.remember(FIRED, fired)
             kept.draining = True
             try:
                 await route.pipeline.drain()
             finally:
                 kept.draining = False
+            if due is not None:
+                await route.intake.remember(DRAINED, fired)
             asked = False
 
         kept: Kept = self.engine.keep(name, work)
         self.answers.keep(self.engine, route.feed.name)
 
     async def _missed(self, route: FeedRoute) -> bool:
-        """Whether a time of the feed went by while no node was there for it."""
+        """Whether a time of the feed went by while no node was there for it, or the node that kept it did not come to its end."""
         fired = await route.intake.recall(FIRED)
-        return fired is not None and self.schedule.missed(route.feed.name, datetime.fromisoformat(fired), self.city.clock())
+        if fired is None:
+            return False
+        if fired != await route.intake.recall(DRAINED):
+            return True
+        return self.schedule.missed(route.feed.name, datetime.fromisoformat(fired), self.city.clock())
 
     async def once(self) -> bool:
         """Read each feed once whatever its schedule, wait out quiet periods, deliver what is due; True when nothing is held or stopped."""
@@ -134,6 +151,8 @@ class RunningHub:
             raise Misconfigured(
                 f"nodes are at work on this state: {', '.join(living)}", hint="they read by themselves; `run_hub.py feed collect FEED` asks one to"
             )
+        if self.city.state.shared:
+            await self.city.standing.try_again()
         await self.city.recall_configs()
         await self._door.open()
         for start in self._starts()["load"].values():
@@ -174,9 +193,16 @@ class RunningHub:
         while True:
             await asyncio.sleep(_CONFIG_LOOK_S)
             now = _stamp(directory)
-            if now != seen:
-                seen = now
+            if now == seen and not self._halted:
+                continue
+            try:
                 await self.reload(load(directory))
+                seen = now
+            except Unavailable as error:  # looked at again: a hub between two configurations must not stay there
+                self.city.observer.tell("stumbled", "config", reason=error.message, hint=error.hint)
+            except HubError as error:
+                seen = now
+                self.city.observer.tell("config_refused", "config", reasons=[error.message])
 
     async def reload(self, loaded: Loaded) -> bool:
         """Swap the configuration between batches; False when it was refused and the old one goes on."""
@@ -185,17 +211,21 @@ class RunningHub:
             self.city.observer.tell("config_refused", "config", reasons=reasons)
             await self.city.ledger.note("config_refused", "config", version=loaded.version, reasons=reasons)
             return False
-        if loaded.version == self.city.config.version:
+        if loaded.version == self.city.config.version and not self._halted:
             return True
+        self._halted = True
         await self.engine.close()
         await self.city.adopt(loaded)
         await self._begin()
+        self._halted = False
         self.city.observer.tell("config_taken", "config", version=loaded.version)
         return True
 
     async def close(self) -> None:
         """Stop all routes and close the door."""
         self.schedule.close()
+        if self._node is not None:
+            await self._node.leave()
         await self.engine.close()
         if self._node is not None:
             await self._node.ended()

@@ -17,6 +17,7 @@ from hub.failpoints import arm
 from hub.leases import ROLES, Leases
 from hub.lock import HomeLock
 from hub.memory import share_arenas
+from hub.state import State
 from monitoring.health import room_left
 from monitoring.logs import LogListener, configure
 from monitoring.metrics import Metrics
@@ -78,17 +79,21 @@ async def serve(
     watched = once and sys.stderr.isatty()
     configure(level="WARNING" if watched else "INFO")
     arm()
-    with HomeLock(home, node):
+    with HomeLock(home, node) as lock:
         city = City(home, loaded, observer=Observer(Narrator() if watched else LogListener()), batch_rows=batch_rows or BATCH_ROWS)
         try:
             await city.open()
+            pulse = State(city.state.target)  # beats have connections of their own: no heavy work delays them
             if city.state.shared and not once:
-                city.leases = Leases(city.state, node or socket.gethostname(), roles, listen or city.config.listen)
+                await pulse.open()
+                here = listen or city.config.listen
+                city.leases = Leases(pulse, node or socket.gethostname(), roles, here, incarnation=lock.incarnation, dead=lock.former)
             hub = RunningHub(city, node)
             try:
                 return await (hub.once() if once else _stay(hub, config, listen or city.config.listen, roles))
             finally:
                 await hub.close()
+                await pulse.close()
         finally:
             await city.close()
 
