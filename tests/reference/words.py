@@ -47,6 +47,14 @@ ROW_CODES: Final[Meanings] = {
 # Codes of errors that are no verdict on data.
 OTHER_CODES: Final[Meanings] = {
     "R131": ("a column that may not be collected of persons is named; it is never read", "禁止采集字段"),
+    "S408": (
+        "the connection to a store was lost in the middle of a transaction; the outcome is looked up in the store's inbox, and what was undone is tried again",
+        "库连接中断，先查收件登记再重试",
+    ),
+    "S409": (
+        "a store undid a transaction for the sake of another one (deadlock, serialization, a lock that was waited for too long); the whole of it is run again",
+        "库事务冲突，整体重试",
+    ),
     "S507": ("a store cannot be written, its disk is full or failing; tried again", "库所在磁盘已满或故障"),
     "disk-full": ("landing cannot be written; tried again", "原始库所在磁盘已满"),
     "held": ("a person refused the held run", "经人工拒收"),
@@ -56,6 +64,11 @@ OTHER_CODES: Final[Meanings] = {
     "login": ("an SFTP server does not let our user in", "SFTP 登录被拒"),
     "old-server": ("an SFTP server offers only algorithms that are not used any more", "SFTP 服务器算法过旧"),
     "permission": ("an SFTP server does not allow us what is needed", "SFTP 权限不足"),
+    "fenced": ("another node has taken over this item, feed, share or node name: what was begun here is undone and goes on there", "已由其他节点接管"),
+    "ORA-00942": (
+        "Oracle has no such table or view, or the account may not read it; other codes of Oracle are in [its errors](../operations/oracle.md#what-errors-mean)",
+        "表或视图不存在，或无权读取",
+    ),
     "encoding": ("the receiver's character set lacks a character of the parcel; a dead letter", "接收方字符集缺字"),
     "busy": ("a subscriber's window is full; tried again at no cost", "订阅窗口已满"),
     "no_queue": ("RabbitMQ does not have the queue", "队列不存在"),
@@ -206,6 +219,8 @@ FACTS: Final[Mapping[str, str]] = {
     "config_taken": "a changed configuration is in force",
     "config_refused": "a changed configuration was not taken; the old one goes on",
     "answered": "a receipt lies beside a file that an agency sent",
+    "taken": "this node took over a feed, an item or a share, and begins it",
+    "left": "this node gave a feed, an item or a share back; another one goes on with it",
     "listening": "the gateway takes calls, at `address`",
     "submitted": "a submission is in landing and numbered",
     "turned_away": "callers of the gateway were turned away, counted by why",
