@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -37,6 +37,32 @@ class View:
         return self.relation.key or ((self.id,) if self.id else ())
 
 
+def spelt(read: DatabaseRead, relation: Relation) -> DatabaseRead:
+    """What a feed reads with every column as the database spells it: `gxsj` stands for GXSJ where no other column does. A name that is nobody's stays."""
+    names = [column.name for column in relation.columns]
+
+    def name(given: str) -> str:
+        alike = [each for each in names if each.casefold() == given.casefold()]
+        return alike[0] if given not in names and len(alike) == 1 else given
+
+    where = {name(each): value for each, value in read.where.items()}
+    if len(where) < len(read.where):
+        raise Misconfigured("where names one column twice", hint="write each column once")
+    since = read.since and read.since.model_copy(update={"id": name(read.since.id), "time": read.since.time and name(read.since.time)})
+    done = read.done and read.done.model_copy(update={"column": name(read.done.column)})
+    columns = tuple(map(name, read.columns))
+    return read.model_copy(update={"columns": columns, "where": where, "since": since, "done": done, "id": read.id and name(read.id)})
+
+
+def keyed(relation: Relation, key: Sequence[str]) -> Relation:
+    """A relation with the key that a person has named, as the database spells it; its own where there is none. Raises `Misconfigured` for other columns."""
+    names = [column.name for column in relation.columns]
+    alike = {each.casefold(): each for each in names}
+    found = tuple(each if each in names else alike.get(each.casefold(), each) for each in key)
+    _present(relation, found, names)
+    return replace(relation, key=found or relation.key)
+
+
 def view_of(read: DatabaseRead, relation: Relation, known: frozenset[str]) -> View:
     """What a feed reads of a relation. `known` are the item's headings, normalised.
 
@@ -45,7 +71,7 @@ def view_of(read: DatabaseRead, relation: Relation, known: frozenset[str]) -> Vi
     names = [column.name for column in relation.columns if column.name.isprintable()]
     needed = _needed(read, relation)
     banned = [name for name in names if denied(name, known)]
-    _present(relation, (*read.columns, *needed, *read.where), names)
+    _present(relation, (*read.columns, *needed, *read.where, *((read.id,) if read.id else ())), names)
     for name in (*read.columns, *needed):
         if name in banned:
             raise Misconfigured(f"column {name} of {relation.name} may not be read ({RULE})", hint=HINT, code=RULE)
@@ -56,6 +82,9 @@ def view_of(read: DatabaseRead, relation: Relation, known: frozenset[str]) -> Vi
             f"the item knows none of the columns of {relation.name}", hint=f"map them in the feed's `map:`, or name `columns`; there are {near}"
         )
     columns = tuple(name for name in names if name in wanted or name in needed)[:_MOST]
+    own = read.id or (read.since.id if read.since is not None else "")
+    if own and not relation.key:  # what sums of buckets are parted by
+        relation = replace(relation, key=(own,))
     return View(relation, columns, tuple(banned), {name: str(value) for name, value in read.where.items()}, _id(read, relation))
 
 

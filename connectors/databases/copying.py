@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.databases.dialect import Ask, Database, Piece
+from connectors.databases.frames import bounded
 from connectors.formats.pace import Surroundings
 from connectors.formats.pulling import Harvest
 from connectors.formats.worker import Worker
@@ -21,10 +22,11 @@ def everything(piece: Piece) -> tuple[bytes, int]:
 
 @dataclass
 class Copied:
-    """What went through: `rows` were read, `nul` characters were taken out of them."""
+    """What went through: `rows` were read, `nul` characters were taken out of them, `too_long` rows are longer than can be read again."""
 
     rows: int = 0
     nul: int = 0
+    too_long: int = 0
 
 
 class Copier:
@@ -45,7 +47,7 @@ class Copier:
         try:
             while (piece := await self._worker.end(following)) is not None:
                 following = self._worker.start(next, pieces, None)
-                lines, rows = await self._beside.do(take, _without_nul(piece, copied))
+                lines, rows = await self._beside.do(_taken, take, piece, ask.columns, copied)
                 copied.rows += piece.rows
                 if rows:
                     await harvest.add_text(lines, rows)
@@ -66,6 +68,13 @@ class Copier:
     def close(self) -> None:
         """Release the thread."""
         self._beside.close()
+
+
+def _taken(take: Take, piece: Piece, columns: Sequence[str], copied: Copied) -> tuple[bytes, int]:
+    lines, rows = take(_without_nul(piece, copied))
+    lines, too_long = bounded(lines, columns)
+    copied.too_long += too_long
+    return lines, rows
 
 
 def _without_nul(piece: Piece, copied: Copied) -> Piece:

@@ -14,15 +14,20 @@ from typing import BinaryIO
 import polars as pl
 
 from connectors.databases.dialect import SEPARATOR
-from connectors.formats.cut import Cut
+from connectors.formats.cut import MAX_LINE, Cut
 from connectors.formats.plain import line, lines_of
 from connectors.formats.reading import Examine
+from connectors.formats.records import QUOTED_MAX
 from hub.contracts.errors import Rejected
 from hub.contracts.headings import normalise_heading
 
 FORM = "rows"
 _MOST_HEADING = 1 << 20
 _SEEDS = (20_131, 314_159)  # two hashes of 64 bits each: rows that differ are told apart for certain
+
+_LARGE = 500_000  # bytes of a row that are surely within bounds, quotation marks doubled
+_KEPT = 1_000  # bytes of a cell that is kept of a row beyond them
+TOO_LONG = "⟨本行过长，长的内容未接收⟩"
 
 
 def heading(columns: Sequence[str], stamp: str = "") -> bytes:
@@ -51,13 +56,47 @@ def frame_of(lines: bytes, columns: Sequence[str]) -> pl.DataFrame:
     if not lines:
         return pl.DataFrame(schema=schema)
     quoted = b'"' in lines
-    frame = pl.read_csv(lines, separator=SEPARATOR, has_header=False, schema=schema, quote_char='"' if quoted else None)
+    frame = pl.read_csv(lines, separator=SEPARATOR, has_header=False, schema=schema, quote_char='"' if quoted else None, extra_columns="ignore")
     return frame.select(pl.when(pl.all() != "").then(pl.all())) if quoted else frame
 
 
 def rows_of(frame: pl.DataFrame) -> bytes:
     """Lines of a frame; inverse of `frame_of`."""
     return lines_of(frame) if frame.height else b""
+
+
+def bounded(lines: bytes, columns: Sequence[str]) -> tuple[bytes, int]:
+    """Lines in which no row is longer than a reader takes (8 MiB, 1 MiB where it spans several lines), and how many rows were.
+
+    Of such a row the long cells are left out, and it gets one cell more than there are columns: its reader sets it aside (R100), alone.
+    """
+    if not _may_be_long(lines):
+        return lines, 0
+    frame = frame_of(lines, columns)
+    large = frame.select(pl.arg_where(pl.sum_horizontal(pl.all().str.len_bytes().fill_null(0)) > _LARGE)).to_series().to_list()
+    aside = [at for at in large if _too_long(line(frame.row(at)))]
+    if not aside:
+        return lines, 0
+    parts, done = [], 0
+    for at in aside:
+        parts += [rows_of(frame[done:at]), _shortened(frame.row(at))]
+        done = at + 1
+    return b"".join([*parts, rows_of(frame[done:])]), len(aside)
+
+
+def _may_be_long(lines: bytes) -> bool:
+    """Told without taking rows apart, where no cell is quoted."""
+    if len(lines) <= QUOTED_MAX or b'"' in lines:
+        return len(lines) > QUOTED_MAX
+    return any(lines.find(b"\n", at, at + QUOTED_MAX) < 0 for at in range(0, len(lines) - QUOTED_MAX + 1, QUOTED_MAX))
+
+
+def _too_long(text: bytes) -> bool:
+    return len(text) > (QUOTED_MAX if b"\n" in text[:-1] else MAX_LINE)
+
+
+def _shortened(cells: Sequence[str | None]) -> bytes:
+    return line([*(cell if cell and len(cell.encode()) <= _KEPT else None for cell in cells), TOO_LONG])
 
 
 def hashes(frame: pl.DataFrame) -> pl.DataFrame:

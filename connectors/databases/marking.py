@@ -8,7 +8,7 @@ import polars as pl
 
 from connectors.databases.columns import View
 from connectors.databases.dialect import Database
-from connectors.databases.frames import frame_of, hashes
+from connectors.databases.frames import bounded, frame_of, hashes
 from connectors.databases.settings import Done
 
 
@@ -34,6 +34,6 @@ def _now(database: Database, view: View, done: Done, last: str) -> pl.DataFrame:
     ask = view.ask(order=(view.id,), equals={done.column: done.waiting}, until=(view.id, last), limit=10 * 20_000)
     database.begin()
     try:
-        return frame_of(b"".join(piece.lines for piece in database.read(ask)), view.columns)
+        return frame_of(b"".join(bounded(piece.lines, view.columns)[0] for piece in database.read(ask)), view.columns)
     finally:
         database.end()

@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from connectors.databases.columns import View, drift, remembered, view_of
+from connectors.databases.columns import View, drift, keyed, remembered, spelt, view_of
 from connectors.databases.comparing import compare
 from connectors.databases.copying import Copied, Copier, Take, everything
 from connectors.databases.dialect import Ask, Database, Relation
@@ -35,7 +35,7 @@ class DatabasePuller:
     ) -> None:
         self._database = database
         self._config = config
-        self._read = read
+        self._read = self._given = read
         self._known = known
         self._intake = intake
         self._world = world or Surroundings()
@@ -165,11 +165,12 @@ class DatabasePuller:
         return last is None or now is None or now.time - last.time >= every or now.time < last.time
 
     def _look(self) -> tuple[str, str, View]:
-        server = self._database.server()
-        return server, self._database.clock(), view_of(self._read, self._relation(), self._known)
+        server, clock, relation = self._database.server(), self._database.clock(), self._relation()
+        self._read = spelt(self._given, relation)
+        return server, clock, view_of(self._read, relation, self._known)
 
     def _relation(self) -> Relation:
-        read = self._read
+        read = self._given
         if read.table is not None:
             return self._database.relation(read.table, read.schema_ or "")
         query = self._config.queries.get(read.query or "")
@@ -177,7 +178,7 @@ class DatabasePuller:
             there = "、".join(self._config.queries) or "none"
             raise Misconfigured(f"the source has no reviewed query {read.query}", hint=f"write it under the source's `queries`; there are {there}")
         found = self._database.query(read.query or "", query.sql)
-        return Relation(found.name, found.columns, query.key or found.key, found.schema, found.sql)
+        return keyed(found, query.key)
 
     def _recall(self, digests: list[str]) -> Any:
         return recalled([document for digest in digests if (document := self._document(digest))])
@@ -261,4 +262,5 @@ def _place(read: DatabaseRead) -> list[Any]:
 
 
 def _said(copied: Copied) -> dict[str, Any]:
-    return {"nul": copied.nul} if copied.nul else {}
+    said = {"nul": copied.nul, "too_long": copied.too_long}
+    return {name: count for name, count in said.items() if count}

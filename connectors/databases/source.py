@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from connectors.databases.columns import view_of
+from connectors.databases.columns import spelt, view_of
 from connectors.databases.dialect import Database
 from connectors.databases.frames import examine, frame_of
 from connectors.databases.marking import mark
@@ -83,11 +83,13 @@ class DatabaseSource(PullSource):
             raise Misconfigured(error.message, hint=error.hint) from error
         with closing(self._connect()) as database:
             relation = database.relation(self._read.table or "", self._read.schema_ or "")
-            view = view_of(self._read, relation, self._known)
+            read = spelt(self._read, relation)
+            view = view_of(read, relation, self._known)
             if view.columns != cut.titles:
                 columns = tuple(name for name in cut.titles if relation.column(name) is not None)
                 view = type(view)(relation, columns, view.denied, view.where, view.id)
-            mark(database, view, self._read.done, landed, list(refused))
+            assert read.done is not None
+            mark(database, view, read.done, landed, list(refused))
 
     async def wake(self) -> None:
         """Return when rows are marked and more of them wait; otherwise the schedule wakes it."""

@@ -79,13 +79,17 @@ class Table:
 
     async def pull(self, **read: Any) -> list[tuple[Any, ...]]:
         """Rows that a wake of the feed offers, without their places."""
+        return (await self.sorted(**read))[0]
+
+    async def sorted(self, **read: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
+        """The same, and the rows that could not be read."""
         source = self.source(**read)
         try:
             batches = await settle_all(source, self.intake)
         finally:
             await source.close()
         frames = [batch.frame.drop(ORDINAL, LINE) for batch in batches]
-        return pl.concat(frames).rows() if frames else []
+        return (pl.concat(frames).rows() if frames else []), [row for batch in batches for row in batch.refused.to_dicts()]
 
     def passes(self, time: timedelta) -> None:
         """Both clocks go on."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connectors.databases.dialect import Ask, Piece
+from connectors.databases.columns import spelt, view_of
+from connectors.databases.dialect import Ask, Column, Piece, Relation
+from connectors.databases.settings import DatabaseRead, Since
 from hub.contracts.errors import Misconfigured, Unavailable
 from hub.contracts.source import Finding
 from tests.sqlite_database import SqliteDatabase
@@ -273,3 +276,89 @@ async def test_nothing_is_written_into_their_database(table: Table) -> None:
         await table.pull()
 
         assert connection.execute("PRAGMA data_version").fetchone() == before
+
+
+async def test_a_row_beyond_all_measure_is_set_aside_alone(table: Table) -> None:
+    table.add((1, "甲", "91", None), (2, "长" * 3_000_000, "92", None), (3, "行\n" * 300_000, "93", None), (4, "丁", "94", None))
+
+    found, refused = await table.sorted()
+
+    assert found == [("甲", "91"), ("丁", "94")]
+    assert [(row["code"], row["_ordinal"]) for row in refused] == [("R100", 1), ("R100", 2)]
+    assert all("92" in row["raw"] or "93" in row["raw"] for row in refused)
+    assert all(len(row["raw"]) < 100 for row in refused)
+    assert table.evidence["too_long"] == 2
+
+
+async def test_large_rows_within_measure_are_read(table: Table) -> None:
+    texts = ["长" * 2_500_000, "行\n" * 200_000, '"' * 800_000, "短"]
+    table.add(*((i, text, str(i), None) for i, text in enumerate(texts)))
+
+    found = await table.pull()
+
+    assert [row[0] for row in found] == texts
+    assert "too_long" not in table.evidence
+
+
+async def test_a_row_beyond_all_measure_is_marked_as_refused(table: Table) -> None:
+    table.add((1, "甲", "0", None), (2, "行\n" * 300_000, "0", None), (3, "丁", "0", None))
+    read = {"done": {"column": "uscc"}, "columns": ["name", "uscc"]}
+    found, refused = await table.sorted(**read)
+
+    await table.answered(refused=[row["_ordinal"] for row in refused], **read)
+
+    assert [row[1] for row in found] == ["甲", "丁"]
+    assert table.rows("SELECT id, uscc FROM t ORDER BY id") == [(1, "1"), (2, "2"), (3, "1")]
+
+
+async def test_columns_may_be_written_in_the_other_case(tmp_path: Path) -> None:
+    table = Table(tmp_path / "b.sqlite", "TONGID INTEGER PRIMARY KEY, NAME TEXT, GXSJ DATETIME, ZT TEXT")
+    table.add((1, "甲", "2026-11-24 08:00:00", "0"), (2, "乙", "2026-11-24 09:00:00", "0"), (3, "丙", "2026-11-24 09:00:00", "9"))
+
+    read = {"since": {"time": "gxsj", "id": "tongid"}, "columns": ["name"], "where": {"zt": "0"}}
+
+    assert [row[1] for row in await table.pull(**read)] == ["甲", "乙"]
+    assert table.evidence["columns"] == ["TONGID", "NAME", "GXSJ"]
+
+
+async def test_a_status_column_may_be_written_in_the_other_case(tmp_path: Path) -> None:
+    table = Table(tmp_path / "b.sqlite", "TONGID INTEGER, NAME TEXT, ZT TEXT")
+    table.add((1, "甲", "0"), (2, "乙", "0"))
+    read = {"done": {"column": "zt"}, "id": "tongid"}
+    await table.pull(**read)
+
+    await table.answered(refused=[1], **read)
+
+    assert table.rows("SELECT TONGID, ZT FROM t ORDER BY TONGID") == [(1, "1"), (2, "2")]
+
+
+async def test_a_name_that_two_columns_bear_is_asked_for(tmp_path: Path) -> None:
+    relation = Relation("t", (Column("GXSJ", "DATE", "time"), Column("Gxsj", "DATE", "time"), Column("id", "NUMBER", "number")), ("id",))
+    exact, doubtful = (DatabaseRead.model_validate({"table": "t", "since": {"time": name, "id": "ID"}}) for name in ("Gxsj", "gxsj"))
+
+    assert spelt(exact, relation).since == Since(time="Gxsj", id="id")
+    with pytest.raises(Misconfigured, match="no column gxsj"):
+        view_of(spelt(doubtful, relation), relation, KNOWN)
+
+
+async def test_a_table_without_a_key_is_compared_by_the_id_that_is_named(tmp_path: Path) -> None:
+    table = Table(tmp_path / "b.sqlite", "TONGID INTEGER, NAME TEXT")
+    table.add((1, "甲"), (2, "乙"))
+    read = {"since": {"id": "tongid", "overlap": "0s"}, "compare": "1h"}
+    await table.pull(**read)
+    table.passes(timedelta(hours=2))
+    table.run("UPDATE t SET NAME = '改' WHERE TONGID = 1")
+
+    found = await table.pull(**read)
+
+    assert ("1", "改") in found
+
+
+async def test_a_query_s_key_may_be_written_in_the_other_case(table: Table) -> None:
+    table.add((1, "甲", "91", None))
+    sql = "SELECT id AS ID, name, uscc FROM t"
+    table.settings = {"queries": {"firms": {"sql": sql, "reviewed": "王科长", "key": ["id"]}, "wrong": {"sql": sql, "reviewed": "王科长", "key": ["idd"]}}}
+
+    assert await table.pull(query="firms") == [("甲", "91")]
+    with pytest.raises(Misconfigured, match="no column idd"):
+        await table.pull(query="wrong")
