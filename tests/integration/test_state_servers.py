@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import Connection, select, text, update
 
 from hub import leases as leasing
 from hub.contracts.address import address_of
@@ -138,12 +140,160 @@ async def test_a_node_that_starts_again_at_once_need_not_wait_for_itself(state: 
     before = Leases(state, "same", {"collect"})
     await before.begin()
     held = (await before.beat({"collect": ["feed:x"]})).held
-    after = Leases(state, "same", {"collect"})
+    after = Leases(state, "same", {"collect"}, dead=before.incarnation)
     await after.begin()
 
     turn = await after.beat({"collect": ["feed:x"]})
 
     assert turn.held["feed:x"] > held["feed:x"]
+
+
+async def test_a_name_that_a_living_process_bears_is_refused(state: State) -> None:
+    first, twin = Leases(state, "one", {"load"}), Leases(state, "one", {"load"}, look_s=0.05)
+    await first.begin()
+    await first.beat({"load": ["a"]})
+
+    starting = asyncio.create_task(twin.begin())
+    while not starting.done():
+        await first.beat({"load": ["a"]})
+        await asyncio.sleep(0.02)
+
+    with pytest.raises(Misconfigured, match="another process is at work as node one"):
+        starting.result()
+    assert (await first.beat({"load": ["a"]})).held.keys() == {"a"}, "the first goes on"
+
+
+async def test_a_name_whose_process_fell_silent_is_free_and_its_ghost_holds_nothing(state: State) -> None:
+    ghost, heir = Leases(state, "one", {"load"}), Leases(state, "one", {"load"}, look_s=0.01)
+    await ghost.begin()
+    await ghost.beat({"load": ["a"]})
+    await state.write(lambda c: c.execute(update(node).values(seen=node.c.seen - leasing.TTL_S - 1)))
+
+    await heir.begin()
+    turn = await heir.beat({"load": ["a"]})
+
+    assert turn.held.keys() == {"a"}
+    with pytest.raises(Unavailable) as replaced:
+        await ghost.beat({"load": ["a"]})
+    assert replaced.value.code == "fenced"
+    await ghost.end()
+    assert [n["node"] for n in await nodes_of(state)] == ["one"], "a ghost that ends takes nobody's row along"
+
+
+async def test_a_node_that_was_given_up_for_dead_comes_back_and_gets_its_part(state: State) -> None:
+    names = {"load": ["a", "b"]}
+    hung, other = Leases(state, "hung", {"load"}), Leases(state, "other", {"load"})
+    await hung.begin()
+    await hung.beat(names)
+    await state.write(lambda c: c.execute(update(lease).values(until=0.5)))
+    await state.write(lambda c: c.execute(update(node).values(seen=0.5)))
+    await other.begin()
+    await other.beat(names)
+
+    lost = await hung.beat(names)
+    await hung.release(lost.leaving)
+    given = await other.beat(names)
+    await other.release(given.leaving)
+    again = await hung.beat(names)
+
+    assert set(lost.leaving) == {"a", "b"}
+    assert not lost.held
+    assert len(again.held) == len(other.held) == 1
+
+
+async def test_a_node_alone_that_was_given_up_for_dead_goes_on(state: State) -> None:
+    alone, watcher = Leases(state, "alone", {"load"}), Leases(state, "watcher", {"console"})
+    await alone.begin()
+    await alone.beat({"load": ["a"]})
+    await state.write(lambda c: c.execute(update(node).values(seen=0.5)))
+    await watcher.begin()
+    await watcher.beat({})
+
+    turn = await alone.beat({"load": ["a"]})
+
+    assert turn.held.keys() == {"a"}
+    assert not turn.leaving
+    assert {n["node"] for n in await nodes_of(state)} == {"alone", "watcher"}
+
+
+async def test_what_was_lost_is_taken_again_only_after_it_has_stopped(state: State) -> None:
+    one, two = Leases(state, "one", {"load"}), Leases(state, "two", {"load"})
+    await one.begin()
+    before = (await one.beat({"load": ["a"]})).held["a"]
+    await state.write(lambda c: c.execute(update(lease).values(until=0.5)))
+    await state.write(lambda c: c.execute(update(node).values(seen=0.5)))
+    await two.begin()
+    await two.beat({"load": ["a"]})
+    await two.end()
+
+    lost = await one.beat({"load": ["a"]})
+    with pytest.raises(Unavailable):
+        await state.write(lambda c: one.guard(c, "a"))
+    await one.release(lost.leaving)
+    again = await one.beat({"load": ["a"]})
+
+    assert "a" in lost.leaving
+    assert "a" not in lost.held
+    assert again.held["a"] > before
+
+
+async def test_what_a_node_is_still_stopping_is_nobody_elses(state: State) -> None:
+    leaver, other = Leases(state, "leaver", {"load"}), Leases(state, "other", {"load"})
+    await leaver.begin()
+    await leaver.beat({"load": ["a"]})
+    await other.begin()
+
+    leaver.retire()
+    kept = await leaver.beat({"load": ["a"]})
+    early = await other.beat({"load": ["a"]})
+    await leaver.release(kept.leaving)
+    taken = await other.beat({"load": ["a"]})
+
+    assert kept.held.keys() == set(kept.leaving) == {"a"}
+    assert not early.held
+    assert taken.held.keys() == {"a"}
+
+
+async def test_nodes_of_different_configurations_leave_nothing_lying(state: State) -> None:
+    old, new = Leases(state, "old", {"load"}), Leases(state, "new", {"load"})
+    old.version, new.version = "v1", "v2"
+    await old.begin()
+    await old.beat({"load": ["a", "b"]})
+    await new.begin()
+
+    turn = await new.beat({"load": ["a", "b", "c", "d", "e"]})
+
+    assert turn.held.keys() == {"c", "d", "e"}, "the old one knows none of these"
+    assert (await old.beat({"load": ["a", "b"]})).held.keys() == {"a", "b"}
+
+
+async def test_a_lease_changes_hands_before_or_after_a_transaction_never_within(target: Target, state: State) -> None:
+    elsewhere = State(target)
+    await elsewhere.open()
+    one, two = Leases(state, "one", {"load"}), Leases(elsewhere, "two", {"load"})
+    await one.begin()
+    await one.beat({"load": ["a"]})
+    await state.write(lambda c: c.execute(update(node).values(seen=0.5)))
+    await state.write(lambda c: c.execute(update(lease).values(until=0.5)))
+    await two.begin()
+    order: list[str] = []
+    guarded = threading.Event()
+
+    def work(connection: Connection) -> None:
+        one.guard(connection, "a")
+        guarded.set()
+        time.sleep(0.3)
+        order.append("written")
+
+    writing = asyncio.create_task(state.write(work))
+    while not guarded.is_set():
+        await asyncio.sleep(0.01)
+    await two.beat({"load": ["a"]})
+    order.append("taken")
+    await writing
+
+    assert order == ["written", "taken"]
+    await elsewhere.close()
 
 
 async def test_what_ends_in_order_is_free_at_once(state: State) -> None:
