@@ -11,7 +11,7 @@ from typing import Any, Self
 from hub.contracts.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parents[1]
-_START_S, _ANSWER_S, _END_S = 60.0, 120.0, 10.0
+_START_S, _ANSWER_S, _END_S = 150.0, 120.0, 20.0
 
 
 class Simulation:

@@ -11,15 +11,20 @@ from typing import Any
 import pytest
 
 from tests.city.command import Answer, command
+from tests.city.database_agencies import MARIA_PROGRAM
 from tests.city.identities import firm
 from tests.city.outside import agencies_outside
+from tests.city.records import company
+from tests.servers import requires
 
-KINDS = {"folder csv", "folder fixed", "folder json", "folder xlsx", "gateway", "rest", "sftp csv", "sftp xml", "sftp zip", "soap", "web"}
+FILES_AND_CALLS = {"folder csv", "folder fixed", "folder json", "folder xlsx", "gateway", "rest", "sftp csv", "sftp xml", "sftp zip", "soap", "web"}
+KINDS = FILES_AND_CALLS | {"mysql", "oracle"}
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer, Answer]:
     """A home in which the demonstration was given twice, and what it said in JSON."""
+    requires(MARIA_PROGRAM, "several agencies of the example city keep their tables in Debian's mariadb-server")
     home = tmp_path_factory.mktemp("demo") / "home"
     return home, command("demo", "--home", str(home), "--format", "json"), command("demo", "--home", str(home), "--format", "json")
 
@@ -50,6 +55,41 @@ class TestShown:
         assert sql(home, "psn", "SELECT count(*) FROM a0011_z05_01 WHERE sxid = 900303") == [(1,)]
         assert sql(home, "ent", "SELECT uscc FROM a0009_f02_01 WHERE status = 1") == [(firm(1440),)]
         assert sql(home, "ent", "SELECT uscc FROM a0001_f04_01 WHERE status = 1") == [(firm(4),)]
+
+    def test_databases_were_read_in_each_way_and_what_changed_there_is_so_in_the_stores(self, shown: tuple[Path, Answer, Answer]) -> None:
+        home, first, _ = shown
+        read = {
+            source["feed"]: (source["read"], source["stored"], source["rejected"]) for source in first.json["sources"] if source["how"] in ("mysql", "oracle")
+        }
+
+        licences = sql(
+            home, "ent", "SELECT licence_no, state, status FROM a0003_f03_01 WHERE licence_no IN ('JY23205810007002', 'JY23205810007003') ORDER BY 1"
+        )
+
+        assert len(read) == 11
+        assert licences == [("JY23205810007002", "注销", 0), ("JY23205810007003", "正常", 1)]
+        assert sql(home, "ent", "SELECT count(*) FROM a0003_f03_01 WHERE licence_no = 'JY23205810007042'") == [(1,)], "it was committed late"
+        assert sql(home, "ent", "SELECT unit_acct FROM a0006_f10_01 WHERE status = 1") == [("3205W07103",)]
+        assert sql(home, "ent", f"SELECT org_name FROM a0006_f10_01 WHERE uscc = '{firm(7105)}'") == [(company(7105),)], (
+            "its bytes are GBK in columns declared latin1"
+        )
+        assert sql(home, "gov", "SELECT count(*) FROM a0031_g04_01 WHERE finished_at IS NULL AND proj_id LIKE 'CSWX%'") == [(4,)], "zero dates are no dates"
+        assert sql(home, "ent", f"SELECT reg_state, reg_capital FROM a0001_f01_01 WHERE uscc = '{firm(8003)}'") == [("4", 8003.123456)]
+        assert sql(home, "ent", f"SELECT length(op_scope) > 2000 FROM a0001_f01_01 WHERE uscc = '{firm(8010)}'") == [(1,)]
+        assert read["A0014.marriage"] == (31, 31, 0), "the query leaves out what does not count"
+        assert read["A0001.change"] == (31, 31, 0)
+
+    def test_the_status_columns_say_what_became_of_each_row(self, shown: tuple[Path, Answer, Answer]) -> None:
+        _, first, second = shown
+
+        assert first.json["marked"] == {"fgw.t_zdxm": {"1": 20, "2": 1}, "RSJ.AC02": {"1": 20, "2": 1}}
+        assert second.json["marked"] == first.json["marked"]
+        assert any("t_zdxm 1: 20 2: 1" in line for line in first.json["story"])
+
+    def test_it_says_that_oracle_is_emulated(self, shown: tuple[Path, Answer, Answer]) -> None:
+        _, first, _ = shown
+
+        assert any(line.startswith("oracle is emulated") for line in first.json["story"])
 
     def test_an_agency_submitted_by_rest_and_by_soap(self, shown: tuple[Path, Answer, Answer]) -> None:
         home, first, _ = shown
@@ -95,6 +135,8 @@ class TestShown:
             "A0031.licence-online",
             "A0011.judgment",
             "A0001.abnormal",
+            "A0001.registration-online",
+            "A0019.major-project",
         }
         assert (linted.code, tried.code) == (0, 0), linted.out + tried.out
 
@@ -116,14 +158,16 @@ def test_without_the_agencies_their_feeds_say_what_is_wrong_and_the_others_work(
     assert sql(tmp_path, "psn", "SELECT count(*) FROM a0010_z04_01") == [(30,)]
 
 
-def test_what_needs_a_library_that_is_not_installed_is_left_out_and_named(tmp_path: Path) -> None:
+def test_what_needs_a_library_or_a_server_that_is_not_installed_is_left_out_and_named(tmp_path: Path) -> None:
     absent = tmp_path / "absent"
     absent.mkdir()
     (absent / "sitecustomize.py").write_text('import sys\nsys.modules["paramiko"] = None\n', encoding="utf-8")
+    (absent / "bin").mkdir()
 
-    answer = command("demo", "--home", str(tmp_path / "home"), "--format", "json", PYTHONPATH=str(absent))
+    answer = command("demo", "--home", str(tmp_path / "home"), "--format", "json", PYTHONPATH=str(absent), PATH=str(absent / "bin"))
 
     assert answer.code == 0, answer.err
-    assert answer.json["left_out"].keys() == {"sftp"}
+    assert answer.json["left_out"].keys() == {"sftp", "mysql"}
     assert "paramiko" in answer.json["left_out"]["sftp"]
-    assert {source["how"] for source in answer.json["sources"]} == {kind for kind in KINDS if not kind.startswith("sftp")}
+    assert "maria" in answer.json["left_out"]["mysql"]
+    assert {source["how"] for source in answer.json["sources"]} == {kind for kind in KINDS if not kind.startswith(("sftp", "mysql"))}

@@ -15,6 +15,7 @@ import pytest
 
 import config
 from config.loader import Loaded, load
+from connectors.databases.settings import DatabaseRead
 from connectors.formats.forms import FileFormat
 from connectors.soap.settings import SoapConfig
 from routes.preview import try_tests
@@ -87,9 +88,26 @@ def test_agencies_deliver_in_every_way_and_form(city: Loaded) -> None:
 
     forms = {form for feed in feeds if isinstance(feed.read, FileFormat) for form in ("csv", "xml", "json", "fixed", "archive") if feed.read.of(form)}
 
-    assert {feed.kind for feed in feeds} == {"folder", "sftp", "rest", "soap", "web", "gateway"}
+    assert {feed.kind for feed in feeds} == {"folder", "sftp", "rest", "soap", "web", "gateway", "mysql", "oracle"}
     assert forms == {"csv", "xml", "json", "fixed", "archive"}
     assert {feed.snapshot for feed in feeds} == {0, 1, 3}
+
+
+def test_databases_are_read_in_every_way(city: Loaded) -> None:
+    assert city.hub is not None
+    reads = [feed.read for feed in city.hub.feeds.values() if isinstance(feed.read, DatabaseRead)]
+
+    ways = {
+        "all": any(not read.partial and read.table for read in reads),
+        "time and id": any(read.since and read.since.time for read in reads),
+        "id": any(read.since and not read.since.time for read in reads),
+        "compare": any(read.compare for read in reads),
+        "status": any(read.done for read in reads),
+        "query": any(read.query for read in reads),
+    }
+
+    assert len(reads) >= 7
+    assert all(ways.values()), ways
 
 
 def test_pinned_service_descriptions_are_those_that_lie_beside_the_configuration(city: Loaded) -> None:

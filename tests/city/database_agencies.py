@@ -10,7 +10,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.city.tables import MYSQL, ORACLE, Row, Table
 
@@ -107,19 +107,20 @@ class DatabaseAgency:
     """One server with its tables. `place` keeps its port and what was written into status columns, for the next time."""
 
     def __init__(self, kind: str, place: Path) -> None:
-        self._tables, self._start = {"mysql": (MYSQL, MariaEngine), "oracle": (ORACLE, OracleEngine)}[kind]
+        self._tables = MYSQL if kind == "mysql" else ORACLE
+        self._begin: Callable[[int], _Engine] = MariaEngine if kind == "mysql" else OracleEngine
         self._kept = place / f"{kind}.json"
         self._engine: _Engine | None = None
         self._later = False
+        self._marks: dict[str, dict[str, str]] = {}
 
     def start(self, port: int) -> int:
         """Start it where it was before, else on `port`, else on a free one, because the hub goes by the address; tables are those of the first day."""
-        kept = json.loads(self._kept.read_text("utf-8")) if self._kept.exists() else {"port": port, "marks": {}}
-        start: Callable[[int], _Engine] = self._start
-        self._engine = start(next(each for each in (kept["port"], port, _free()) if each and _is_free(each)))
+        kept: dict[str, Any] = json.loads(self._kept.read_text("utf-8")) if self._kept.exists() else {"port": port, "marks": {}}
+        self._marks = kept["marks"]
+        self._engine = self._begin(next(each for each in (kept["port"], port, _free()) if each and _is_free(each)))
         for table in self._tables:
             self._engine.make(table, table.rows())
-        self._marks: dict[str, dict[str, str]] = kept["marks"]
         return self._engine.port
 
     def turn(self, *, later: bool) -> None:
