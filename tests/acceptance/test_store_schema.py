@@ -197,7 +197,7 @@ def test_death_while_tables_are_changed_leaves_each_database_as_it_was_or_as_it_
     rest = plan(hub)
     applied = hub("store", "apply", "--plan", rest["plan"])
 
-    assert died.returncode == -signal.SIGKILL
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
     assert len(steps(rest)) in (0, 3, 4)
     assert applied.code == 0, applied.err
     assert hub("store", "plan").code == 0

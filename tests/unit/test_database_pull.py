@@ -285,8 +285,8 @@ async def test_a_row_beyond_all_measure_is_set_aside_alone(table: Table) -> None
 
     assert found == [("甲", "91"), ("丁", "94")]
     assert [(row["code"], row["_ordinal"]) for row in refused] == [("R100", 1), ("R100", 2)]
-    assert all("92" in row["raw"] or "93" in row["raw"] for row in refused)
-    assert all(len(row["raw"]) < 100 for row in refused)
+    assert all("92" in row["_raw"] or "93" in row["_raw"] for row in refused)
+    assert all(len(row["_raw"]) < 100 for row in refused)
     assert table.evidence["too_long"] == 2
 
 
