@@ -105,7 +105,7 @@ def _check_store(town: Town, desk: Desk, tally: Tally) -> None:
 
 def _check_ledger(state: View, town: Town, tally: Tally) -> None:
     """Every file was cut once; what was settled at a death still is; every rejected row waits in quarantine."""
-    batches = dict(state.rows('SELECT batch_id, settled_at IS NOT NULL AND (applied_at IS NOT NULL OR rejected + filtered = "rows") FROM batch'))
+    batches: dict[str, Any] = dict(state.rows('SELECT batch_id, settled_at IS NOT NULL AND (applied_at IS NOT NULL OR rejected + filtered = "rows") FROM batch'))
     assert set(batches.values()) == {1}
     assert tally.acked | tally.opened <= batches.keys()
     ((tally.recognised,),) = state.rows("SELECT count(*) FROM batch WHERE same_as <> ''")
@@ -120,7 +120,7 @@ def _check_ledger(state: View, town: Town, tally: Tally) -> None:
 
 def _check_receiver(state: View, share: str, received: Iterable[tuple[str, int, list[Mapping[str, Any]]]], desk: Desk) -> None:
     """The receiver's picture equals the store; a repeat has the delivery id of the first time; only cancelled cuts may have had a successor."""
-    states = dict(state.rows("SELECT delivery_id, state FROM delivery WHERE share = ?", share))
+    states: dict[str, str] = dict(state.rows("SELECT delivery_id, state FROM delivery WHERE share = ?", share))
     bodies: dict[str, Any] = {}
     view: dict[str, tuple[str, ...] | None] = {}
     numbers: set[int] = set()
