@@ -50,12 +50,20 @@ class CollectSteps:
         self._plan_for = plan_for
         self._clock = clock
         self._executor = executor
+        self._kept: tuple[Header, Step] | None = None
 
     async def __call__(self, batch: Batch) -> Step:
         """What becomes of the batch under the configuration that it was opened with; one that is the same as an earlier batch is fine as it is."""
         if batch.header.same_as or batch.header.withdraws:
             return Step(batch)
+        kept, self._kept = self._kept, None
+        if kept is not None and kept[0] == batch.header:
+            return kept[1]
         return await to_its_end(self._executor, self._prepare, batch)
+
+    def keep(self, batch: Batch, step: Step) -> None:
+        """What became of a batch that is asked for next."""
+        self._kept = (batch.header, step)
 
     def _prepare(self, batch: Batch) -> Step:
         return prepare(batch, self._plan_for(batch.header.config), now=self._clock().replace(tzinfo=None))
@@ -74,13 +82,24 @@ class Limiter:
         """Look at the first rows of a new arrival. Raises `Held` beyond the limit, `Rejected` for a heading that does not fit."""
         if batch.header.first or batch.header.generation or batch.header.same_as:
             return Step(batch)
-        read = refused = 0
-        async for coming in self._source.ahead(batch.header, AHEAD_ROWS):
-            read += coming.header.rows
-            refused += (await self._steps(coming)).refused.height
+        step = await self._steps(batch)
+        read, refused = batch.header.rows, step.refused.height
+        if read < AHEAD_ROWS:
+            more = await self._beyond(batch)
+            read, refused = read + more[0], refused + more[1]
         if not await self._ledger.released(batch.header):
             self._test(read, refused)
-        return Step(batch)
+        self._steps.keep(batch, step)
+        return step
+
+    async def _beyond(self, batch: Batch) -> tuple[int, int]:
+        """Rows behind the batch that are among the first 50,000, and how many of them are refused."""
+        read = refused = 0
+        async for coming in self._source.ahead(batch.header, AHEAD_ROWS):
+            if coming.header.first > batch.header.first:
+                read += coming.header.rows
+                refused += (await self._steps(coming)).refused.height
+        return read, refused
 
     async def gate(self, batch: Batch, step: Step) -> None:
         """Look at the run so far, this batch included. Raises `Held` beyond the limit, `Rejected` once a person refused the arrival."""

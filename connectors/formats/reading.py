@@ -53,12 +53,10 @@ class ArrivalReader:
     async def batches(self, arrival: Arrival) -> AsyncGenerator[Batch, None]:
         """Batches from the first row that is not settled; the next block is cut while this one is in work."""
         stream, blocks = await self._worker.do(self._begin, arrival)
-        following = self._worker.start(next, blocks, None)
+        following = self._worker.start(self._next, arrival, blocks)
         try:
-            while (block := await self._worker.end(following)) is not None:
-                following = self._worker.start(next, blocks, None)
-                batch = self._batch(arrival, block)
-                del block  # its raw bytes are not needed any more, and the batch may be in work for long
+            while (batch := await self._worker.end(following)) is not None:
+                following = self._worker.start(self._next, arrival, blocks)
                 yield batch
                 del batch
         finally:
@@ -66,6 +64,11 @@ class ArrivalReader:
             if not following.cancelled():
                 following.exception()  # reported by the loop above, or moot because nobody reads on
             stream.close()
+
+    def _next(self, arrival: Arrival, blocks: Iterator[Block]) -> Batch | None:
+        """The next block as a batch, without its raw bytes: it may be in work for long."""
+        block = next(blocks, None)
+        return None if block is None else self._batch(arrival, block)
 
     async def ahead(self, header: Header, rows: int) -> AsyncGenerator[Batch, None]:
         """Batches of at least `rows` rows (or all there are) from the batch of `header` on, for testing limits before anything is published."""
