@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics, generate_latest
@@ -14,13 +14,14 @@ from hub.contracts.batch import FATE_WORDS
 from hub.contracts.observer import Fact
 from hub.contracts.share import WITHHELD
 from monitoring.balance import imbalance
-from monitoring.view import FEED_STATES, Snapshot
+from monitoring.view import FEED_STATES, ROLES, SILENT_S, Snapshot
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the start of the process says it for all of them
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PLACES = 5_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LEASES = {"collect": "feed", "load": "load", "share": "offer", "deliver": "share"}
 _WORD = re.compile(r"[a-z][a-z_]{0,39}")
 _RECORD_WORDS = frozenset(("read", *FATE_WORDS))
 _FATES = {word: word for word in ("read", *FATE_WORDS)}
@@ -80,6 +81,7 @@ class _Gauges(Collector):
         yield from _feeds(status.get("feeds", ()))
         yield from _shares(status.get("shares", ()))
         yield from _queues(status.get("queues", ()))
+        yield from _nodes(status.get("nodes", ()), status.get("version", ""))
         yield GaugeMetricFamily("credit_hub_decisions_waiting", "Things that wait for a person.", value=len(status.get("decisions", ())))
         if (proof := status.get("reconciliation")) is not None:
             yield GaugeMetricFamily("credit_hub_reconciliation_balanced", "1 when the last reconciliation held, else 0.", value=int(proof["balanced"]))
@@ -130,3 +132,21 @@ def _queues(queues: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
         if queue.get("oldest_s") is not None:
             oldest.add_metric([queue["queue"]], queue["oldest_s"])
     yield from (ready, unacked, oldest)
+
+
+def _nodes(nodes: Sequence[Mapping[str, Any]], version: str) -> Iterator[Metric]:
+    """Counted by role: names of nodes come and go with machines, roles do not."""
+    if not nodes:
+        return
+    alive = GaugeMetricFamily("credit_hub_node_count", "Nodes that were heard of lately, by role.", labels=["role"])
+    holds = GaugeMetricFamily("credit_hub_node_leases", "Feeds, items and shares that nodes hold, by role.", labels=["role"])
+    kinds = [name.partition(":")[0] for node in nodes for name in node["holds"]]
+    for role in ROLES:
+        alive.add_metric([role], sum(role in node["roles"] for node in nodes))
+    for role, kind in _LEASES.items():
+        holds.add_metric([role], kinds.count(kind))
+    yield from (alive, holds)
+    silent = sum(node["silent_s"] > SILENT_S for node in nodes)
+    yield GaugeMetricFamily("credit_hub_node_silent", "Nodes that are silent and not yet given up.", value=silent)
+    other = sum(node["version"] != version for node in nodes)
+    yield GaugeMetricFamily("credit_hub_node_other_configuration", "Nodes that run another configuration than this one.", value=other)

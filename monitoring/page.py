@@ -11,6 +11,7 @@ import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from monitoring.balance import imbalance, terms
+from monitoring.view import SILENT_S
 
 CONSOLE = Path(__file__).parent / "console"
 LANGUAGES = ("zh-CN", "en")
@@ -48,6 +49,7 @@ def render(status: Mapping[str, Any], checks: Mapping[str, bool | str], *, langu
         "feeds": feeds,
         "shares": status.get("shares", ())[:ROWS],
         "queues": status.get("queues", ())[:ROWS],
+        "nodes": [_node(node, status.get("version", "")) for node in status.get("nodes", ())[:ROWS]],
         "agencies": _agencies(status),
         "names": {agency["code"]: agency["name"] for agency in status.get("agencies", ())},
     }
@@ -69,6 +71,12 @@ def _equation(holder: Mapping[str, Any]) -> dict[str, Any]:
 def _feed(feed: Mapping[str, Any]) -> dict[str, Any]:
     last = feed.get("last_run")
     return {**feed, "agency": feed.get("agency") or feed["feed"].split(".")[0], "last_run": _equation(last) if last else None}
+
+
+def _node(node: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """A node with how much it holds, and what is odd about it."""
+    odd = [word for word, so in (("silent", node["silent_s"] > SILENT_S), ("other_version", node["version"] != version)) if so]
+    return {**node, "holds": len(node["holds"]), "odd": odd}
 
 
 def _decision(decision: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:

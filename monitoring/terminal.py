@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitoring.balance import TERMS, terms
+from monitoring.view import SILENT_S
 
 _PAGE_WIDTH = 132
 """Columns where nobody watches: a file or a pipe."""
@@ -101,11 +102,24 @@ def status(answer: Mapping[str, Any]) -> None:
     _table("共享 shares", ("share", "to", "state", "sent", "withheld", "waiting", "dead"), shares, "no shares are configured", names=1)
     busy = [(q["queue"], q["ready"], q["unacked"], q["oldest_s"]) for q in answer["queues"] if q["ready"] or q["unacked"]]
     _table("队列 queues", ("queue", "ready", "unacked", "oldest s"), busy, "all queues are empty")
+    nodes(answer.get("nodes", ()), answer.get("version", ""))
     for waits in answer["decisions"]:
         kind = next((k for k in ("feed", "share") if k in waits), "hub")
         _CONSOLE.print(Text(f"! {kind} {waits[kind]} is {waits['state']}: {waits['reason']}", style="yellow"))
         if kind != "hub":
             _CONSOLE.print(Text(f"  decide: run_hub.py {kind} {waits['verb']} {waits[kind]} --because '…'"))
+
+
+def nodes(found: Sequence[Mapping[str, Any]], version: str) -> None:
+    """Processes that share the hub, where there are several: what they do, how much of it, and which are silent or run another configuration."""
+    rows = [(n["node"], ", ".join(n["roles"]), len(n["holds"]), n["silent_s"], n["address"]) for n in found]
+    if rows:
+        _table("节点 nodes", ("node", "roles", "holds", "silent s", "console"), rows, "", names=1)
+    for node in found:
+        if node["silent_s"] > SILENT_S:
+            _CONSOLE.print(Text(f"! node {node['node']} has been silent for {node['silent_s']:.0f} s: others take over what it holds", style="yellow"))
+        if node["version"] != version:
+            _CONSOLE.print(Text(f"! node {node['node']} runs configuration {node['version'][:12]}, not {version[:12]}", style="yellow"))
 
 
 def check(answer: Sequence[Mapping[str, Any]]) -> None:

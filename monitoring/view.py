@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 FEED_STATES = ("idle", "running", "loading", "held", "stopped", "paused")
+ROLES = ("collect", "load", "share", "deliver", "gateway", "console")
+SILENT_S = 5.0
+"""Seconds without a beat, of one each 2 s, after which a node is shown as silent."""
 SHARE_STATES = ("idle", "delivering", "waiting", "stopped", "paused")
 
 
@@ -19,6 +22,7 @@ class View(Protocol):
         `shares`: `{share, to, state, delivered, withheld: {reason: n}, waiting, dead}`; records, but `waiting` and `dead` are deliveries.
         `queues`: `{queue, ready, unacked, oldest_s}`; messages and seconds.
         `agencies`: `{code, name}`.
+        `nodes`: `{node, roles, address, version, silent_s, holds}` of each process that shares the hub; empty where it is one. `holds` are names of leases.
         `decisions`: `{feed or share, run?, reason, verb}`; `verb` is one word or several with `|` between ("release|refuse").
         `reconciliation`: the face of `run_hub.py reconcile --format json` with `at`, or None before the first.
         `city`, `version`: name of the city and version of its configuration, optional.

@@ -96,6 +96,12 @@ class RabbitServer:
         """AMQP address of the default virtual host."""
         return f"amqp://guest:guest@{_HOST}:{self.port}/%2F"
 
+    @property
+    def pid(self) -> int:
+        """Of the server that runs."""
+        assert self._server is not None, "it was not started"
+        return self._server.pid
+
     def __enter__(self) -> Self:
         try:
             self.start()

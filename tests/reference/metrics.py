@@ -10,7 +10,7 @@ from hub.contracts.batch import FATE_WORDS
 from hub.contracts.observer import Fact
 from hub.contracts.share import WITHHELD
 from monitoring.metrics import Metrics
-from monitoring.view import FEED_STATES, Snapshot
+from monitoring.view import FEED_STATES, ROLES, Snapshot
 from tests.reference.markdown import code, codes, document, table
 from tests.reference.words import FACTS
 
@@ -28,6 +28,7 @@ _LABELS = (
     ("`fate` of `credit_hub_records_total`", codes(("read", *FATE_WORDS, "delivered", "withheld", "dead"))),
     ("`fate` of `credit_hub_feed_last_run_records`", codes(("read", *FATE_WORDS, "in_flight"))),
     ("`reason`", codes(WITHHELD)),
+    ("`role`", codes(ROLES)),
 )
 
 
@@ -70,4 +71,5 @@ _SEEN: Snapshot = {
     "queues": [{"queue": "intake.A0030-F06-01", "ready": 0, "unacked": 0, "oldest_s": 0}],
     "decisions": [],
     "reconciliation": {"balanced": True},
+    "nodes": [{"node": "load-1", "roles": ["load"], "holds": ["load:A0030-F06-01"], "silent_s": 0.1, "version": ""}],
 }
