@@ -15,6 +15,7 @@ from config.loader import load
 from config.resolved import HubConfig
 from config.secrets import Secrets
 from connectors.queues import open_broker
+from connectors.stores import note_of
 from hub.contracts.errors import HubError
 from hub.keystore import load_keys
 from hub.lock import open_doors
@@ -47,7 +48,7 @@ async def examine(config: Path, home: Path) -> list[dict[str, Any]]:
         found.append(_finding(f"the configuration {config} has {len(loaded.problems)} problems", ok=False, hint=f"run_hub.py lint --config {config}"))
         return found
     found.append(_finding(f"the configuration {config} is fine: {len(loaded.hub.items)} items, {len(loaded.hub.feeds)} feeds", ok=True))
-    return [*found, *_extras(loaded.hub), *_secrets(loaded.hub, home), await _broker(loaded.hub, home)]
+    return [*found, *_extras(loaded.hub), *_secrets(loaded.hub, home), await _broker(loaded.hub, home), *await _stores(loaded.hub, home)]
 
 
 def _machine() -> Iterator[dict[str, Any]]:
@@ -113,3 +114,17 @@ async def _broker(hub: HubConfig, home: Path) -> dict[str, Any]:
     except HubError as error:
         return _finding(f"the broker does not answer: {error.message}", ok=False, hint=error.hint)
     return _finding("the broker answers", ok=True)
+
+
+async def _stores(hub: HubConfig, home: Path) -> list[dict[str, Any]]:
+    """What the servers of central stores say of themselves, where they can be asked without leaving anything there."""
+    found, secrets = [], Secrets(home / "secrets")
+    for name, setting in hub.stores.items():
+        try:
+            note = await note_of(setting, hub.because_of.get(name, ""), secrets.expand)
+        except HubError as error:
+            found.append(_finding(f"store {name} cannot be used: {error.message}", ok=False, hint=error.hint))
+            continue
+        if note is not None:
+            found.append(_finding(f"the server of store {name} answers{f': {note}' if note else ''}", ok=True))
+    return found

@@ -32,3 +32,18 @@ def open_store(setting: str, keys: KeyRing, because: str = "", opened: Callable[
 
         return MysqlStore(address, keys)
     return GenericStore(address, keys)
+
+
+async def note_of(setting: str, because: str = "", opened: Callable[[str], str] = str) -> str | None:
+    """What an operator should know of a store's server, "" for nothing, None for stores that are not asked. Nothing is created.
+
+    Raises `Unavailable` and `Misconfigured` where the server cannot be asked.
+    """
+    if "://" not in setting or setting.startswith("sqlite:"):
+        return None
+    address = address_of(setting, because, opened)
+    if address.family != "mysql":
+        return None
+    from connectors.stores import mysql
+
+    return await mysql.note_of(address)

@@ -22,6 +22,7 @@ from connectors.stores.mysql_text import chunks, literals, name, names, packed, 
 from connectors.stores.table_store import TableStore, local_now
 from connectors.stores.tables import to_add
 from connectors.stores.types import dtype_of
+from connectors.stores.worker import Worker
 from hub.contracts.address import Address
 from hub.contracts.errors import Misconfigured
 from hub.contracts.keys import KeyRing
@@ -227,8 +228,19 @@ class MysqlStore(TableStore):
     """A store in a database of MySQL or MariaDB: one connection writes, one reads; `wait_s` is how long a lock is waited for."""
 
     def __init__(self, address: Address, keys: KeyRing, *, wait_s: float = 10.0, clock: Callable[[], datetime] = local_now) -> None:
+        self._address = address
         super().__init__(lambda readonly: MysqlSession(address, wait_s=wait_s, readonly=readonly), keys, beside=True, memory=Memory(), clock=clock)
 
     async def note(self) -> str:
-        """What an operator should know about the server, "" for nothing."""
-        return await self._read(lambda session: session.note() if isinstance(session, MysqlSession) else "")
+        """What an operator should know about the server, "" for nothing. Nothing is created."""
+        return await note_of(self._address)
+
+
+async def note_of(address: Address) -> str:
+    """The same without a store. Raises `Unavailable` and `Misconfigured` where the server cannot be asked."""
+    worker, session = Worker("store-note"), MysqlSession(address, readonly=True)
+    try:
+        return await worker.do(session.note)
+    finally:
+        await worker.do(session.close)
+        worker.close()
