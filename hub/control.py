@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -62,6 +63,16 @@ class ControlDoor:
         if self._runner is not None:
             await self._runner.cleanup()
         self.path.unlink(missing_ok=True)
+
+
+async def listens(path: Path) -> bool:
+    """Whether somebody is behind the door, on this machine."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def ask(path: Path, verb: str, arguments: Mapping[str, Any]) -> Any:

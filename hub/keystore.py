@@ -61,13 +61,19 @@ def ensure_keys(directory: Path) -> KeyRing:
     return load_keys(directory)
 
 
+def mark_of(landing: Path) -> str:
+    """The name that a landing shared by nodes was given; empty where it has none."""
+    mark = landing / _MARK
+    return mark.read_text("ascii") if mark.exists() else ""
+
+
 async def agree(state: State, keys: KeyRing, landing: Path) -> int:
     """Make sure that this node has the keys and the landing that belong to the state. Raises `Misconfigured` where it has others.
 
     The first that comes says which they are. Answers with a number that rises each time: a loader without a lease is fenced by it.
     """
     mark = landing / _MARK
-    mine = {"keys": keys.hash_text("key ring"), "landing": mark.read_text("ascii") if mark.exists() else secrets.token_hex(16)}
+    mine = {"keys": keys.hash_text("key ring"), "landing": mark_of(landing) or secrets.token_hex(16)}
 
     def work(connection: Connection) -> dict[str, str]:
         for name, value in mine.items():
