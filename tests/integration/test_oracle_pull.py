@@ -135,3 +135,26 @@ async def test_a_server_that_goes_away_in_mid_pull_lands_nothing(oracle: OracleE
 
     assert landed == {}
     assert len(numbers(again)) == 2_000
+
+
+async def test_names_may_be_written_in_small_letters_as_oracle_s_users_do(oracle: OracleEmulator) -> None:
+    agency = Agency(oracle, 30)
+
+    new = await agency.pull(since={"time": "gxsj", "id": "tongid"}, columns=["cf_wsh"], where={"xx": "AB"}, compare="1h")
+    evidence = agency.evidence
+    waiting = await agency.pull(done={"column": "clzt"}, id="tongid", columns=["Cf_Wsh"])
+
+    assert numbers(new)[:30] == [f"文{i}" for i in range(1, 31)]
+    assert evidence["columns"] == ["TONGID", "CF_WSH", "GXSJ"]
+    assert numbers(waiting) == [f"文{i}" for i in range(1, 31)]
+
+
+async def test_a_large_object_beyond_all_measure_holds_up_no_neighbour(oracle: OracleEmulator) -> None:
+    agency = Agency(oracle, 3)
+    oracle.execute("UPDATE FRXZCF SET CF_SY = :1 WHERE TONGID = 2", "违反\n" * 400_000)
+
+    batches = await agency.pull()
+
+    assert numbers(batches) == ["文1", "文3"]
+    assert [(row["code"], "文2" in row["_raw"], len(row["_raw"]) < 200) for batch in batches for row in batch.refused.to_dicts()] == [("R100", True, True)]
+    assert agency.evidence["too_long"] == 1
