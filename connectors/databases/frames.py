@@ -70,7 +70,7 @@ def bounded(lines: bytes, columns: Sequence[str]) -> tuple[bytes, int]:
 
     Of such a row the long cells are left out, and it gets one cell more than there are columns: its reader sets it aside (R100), alone.
     """
-    if not _may_be_long(lines):
+    if not _may_be_long(lines, len(columns)):
         return lines, 0
     frame = frame_of(lines, columns)
     large = frame.select(pl.arg_where(pl.sum_horizontal(pl.all().str.len_bytes().fill_null(0)) > _LARGE)).to_series().to_list()
@@ -84,11 +84,12 @@ def bounded(lines: bytes, columns: Sequence[str]) -> tuple[bytes, int]:
     return b"".join([*parts, rows_of(frame[done:])]), len(aside)
 
 
-def _may_be_long(lines: bytes) -> bool:
-    """Told without taking rows apart, where no cell is quoted."""
-    if len(lines) <= QUOTED_MAX or b'"' in lines:
-        return len(lines) > QUOTED_MAX
-    return any(lines.find(b"\n", at, at + QUOTED_MAX) < 0 for at in range(0, len(lines) - QUOTED_MAX + 1, QUOTED_MAX))
+def _may_be_long(lines: bytes, columns: int) -> bool:
+    """Told without taking rows apart: cells that are short everywhere make no long row, and where nothing is quoted each line is a row."""
+    if len(lines) <= QUOTED_MAX:
+        return False
+    mark, step = (SEPARATOR.encode(), QUOTED_MAX // (2 * columns)) if b'"' in lines else (b"\n", QUOTED_MAX)
+    return any(lines.find(mark, at, at + step) < 0 for at in range(0, len(lines) - step + 1, step))
 
 
 def _too_long(text: bytes) -> bool:
