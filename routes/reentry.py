@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from sqlalchemy import Row, func, select
 
-from hub.contracts.batch import LINE, ORDINAL, Batch, Header, Origin
+from hub.contracts.batch import LINE, ORDINAL, RECORD_ID, Batch, Header, Origin
 from hub.contracts.blocking import to_its_end
 from hub.contracts.errors import Misconfigured, Rejected
 from hub.contracts.item import Item
@@ -58,13 +58,26 @@ async def reenter(city: City, ids: Sequence[int], changes: Mapping[str, str], be
     for row in rows:
         groups.setdefault(row.batch_id, []).append(row)
     for batch_id, group in groups.items():
-        await _send(city, batch_id, [_corrected(city, row, changes) for row in group])
+        cells = await _as_written(city, batch_id, group)
+        await _send(city, batch_id, [_corrected(row, cells[row.ordinal], changes) for row in group])
     await city.ledger.note("reentered", "quarantine", ids=[row.id for row in rows][:100], because=because, corrected=sorted(changes))
     return {"reentered": len(rows), "batches": len(groups), "skipped": len(set(ids)) - len(rows)}
 
 
-def _corrected(city: City, row: Row[Any], changes: Mapping[str, str]) -> dict[str, Any]:
-    cells = json.loads(city.keys.open(row.raw, row.batch_id.encode()))
+async def _as_written(city: City, batch_id: str, rows: Sequence[Row[Any]]) -> dict[int, dict[str, Any]]:
+    """Cells by ordinal, under the agency's own headings. A row that a store refused was kept as the store was to have it, and is read again from landing."""
+    cells = {row.ordinal: json.loads(city.keys.open(row.raw, row.batch_id.encode())) for row in rows}
+    refused_by_store = [ordinal for ordinal, found in cells.items() if RECORD_ID in found]
+    if refused_by_store:
+        header = city.ledger.header(await _found(city, batch_id))
+        route = city.feeds[header.feed]
+        whole = await again_from_landing(route.source, route.feed.item, city.landing, header, await city.ledger.cut_of(header))
+        chosen = whole.frame.filter(pl.col(ORDINAL).is_in(refused_by_store)).drop(LINE)
+        cells |= {row.pop(ORDINAL): row for row in chosen.iter_rows(named=True)}
+    return cells
+
+
+def _corrected(row: Row[Any], cells: Mapping[str, Any], changes: Mapping[str, str]) -> dict[str, Any]:
     if not cells or "" in cells:
         raise Rejected(f"row {row.id} could not be read as cells, so it cannot be sent again", hint="ask the agency for a corrected file, or ignore the row")
     if unknown := changes.keys() - cells.keys():
@@ -79,11 +92,9 @@ async def _send(city: City, batch_id: str, rows: Sequence[Mapping[str, Any]]) ->
 
 
 async def _header(city: City, batch_id: str, rows: Sequence[Mapping[str, Any]]) -> tuple[str, Header]:
-    found = await city.state.read(lambda c: c.execute(select(batches).where(batches.c.batch_id == batch_id)).one())
+    found = await _found(city, batch_id)
     latest = select(func.max(batches.c.generation)).where(batches.c.item == found.item, batches.c.arrival == found.arrival)
     generation = int(await city.state.read(lambda c: c.execute(latest).scalar_one())) + 1
-    if found.feed not in city.feeds:
-        raise Misconfigured(f"feed {found.feed} is not configured any more", hint="bring it back to send its rows again")
     content = json.dumps(rows, ensure_ascii=False).encode()
     landed = await _landed(city.executor, city.landing, content)
     ordinals = tuple(int(row["ordinal"]) for row in rows)
@@ -93,6 +104,13 @@ async def _header(city: City, batch_id: str, rows: Sequence[Mapping[str, Any]]) 
     version = city.config.version
     header = Header(identity, found.feed, found.item, found.arrival, ordinals[0], len(rows), version, origin, generation, batch_id, ordinals)
     return found.feed, header
+
+
+async def _found(city: City, batch_id: str) -> Row[Any]:
+    found = await city.state.read(lambda c: c.execute(select(batches).where(batches.c.batch_id == batch_id)).one())
+    if found.feed not in city.feeds:
+        raise Misconfigured(f"feed {found.feed} is not configured any more", hint="bring it back to send its rows again")
+    return found
 
 
 async def _landed(executor: ThreadPoolExecutor, landing: Landing, content: bytes) -> str:
