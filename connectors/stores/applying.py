@@ -21,7 +21,7 @@ from connectors.stores.plan import ROW, Fates, Plan
 from connectors.stores.recognising import remember
 from connectors.stores.session import Session
 from connectors.stores.tables import HEAD, INBOX, JOURNAL, SUBJECT, SUBJECT_IDENTIFIER, UNMATCHED, item_table
-from hub.contracts.batch import ORDINAL, RECORD_ID, REFUSED_SCHEMA, Batch, Fate, Receipt
+from hub.contracts.batch import ORDINAL, RECORD_ID, REFUSED_SCHEMA, SUBJECT_ID, Batch, Fate, Receipt
 from hub.contracts.errors import Rejected
 from hub.contracts.item import Item
 from hub.contracts.keys import KeyRing
@@ -82,8 +82,8 @@ class Applying:
         return item_table(self.item)
 
     def _subjects(self, plan: Plan) -> pl.DataFrame:
-        """Store the subjects that are new; a batch that writes no row brings none."""
-        named = self.subjects if plan.insert.height + plan.update.height else self.subjects.clear()
+        """Store the subjects that are new, of the rows that are written: those of the others came with them."""
+        named = self._named(pl.concat([plan.insert[ROW], plan.update[ROW]]))
         new = named if self.memory is None else self.memory.unknown(named)
         if new.height:
             once = new.unique("subject_id", keep="first", maintain_order=True).sort("subject_id")
@@ -92,6 +92,13 @@ class Applying:
             identified = new.select("scheme", "identifier", "subject_id").unique(["scheme", "identifier"], keep="first", maintain_order=True)
             self.session.add_new(SUBJECT_IDENTIFIER, identified.sort("scheme", "identifier"))
         return new
+
+    def _named(self, places: pl.Series) -> pl.DataFrame:
+        """Subjects of the rows at these positions of the batch."""
+        if len(places) == self.batch.frame.height:
+            return self.subjects
+        ids = self.batch.frame[SUBJECT_ID].gather(places).unique()
+        return self.subjects.filter(pl.col("subject_id").is_in(ids.implode()))
 
     def _plan(self) -> Plan:
         rows, fates = planning.one_row_per_record(self.batch.frame)
@@ -115,16 +122,16 @@ class Applying:
         return self.session.lookup(select(*columns).select_from(joined), self._table.c.record_id, record_ids.sort())
 
     def _taken(self, chosen: pl.DataFrame) -> pl.DataFrame:
-        """The batch's rows that `chosen` names, with its further columns, sorted as the table likes them."""
+        """The batch's rows that `chosen` names, with its further columns."""
         rows = self.batch.frame[chosen[ROW]] if chosen.height < self.batch.frame.height else self.batch.frame
-        return rows.hstack(chosen).sort(RECORD_ID) if chosen.height else rows.hstack(chosen)
+        return rows.hstack(chosen)
 
     def _stored(self, rows: pl.DataFrame) -> pl.DataFrame:
         return stored.to_stored(rows, self.item, self.batch.header, self.keys, self.at).hstack(rows.select(ROW))
 
     def _withdrawn(self, chosen: pl.DataFrame) -> pl.DataFrame:
         rows = self._taken(chosen)
-        kept = self.session.lookup(select(*self._table.columns), self._table.c.record_id, rows[RECORD_ID])
+        kept = self.session.lookup(select(*self._table.columns), self._table.c.record_id, rows[RECORD_ID].sort())
         return stored.withdrawn(kept, rows, self.batch.header, self.at).join(
             rows.select(pl.col(RECORD_ID).alias("record_id"), ROW), on="record_id", how="left", maintain_order="left"
         )
@@ -150,19 +157,21 @@ class Applying:
         return Receipt(self.batch.header.batch_id, plan.fates, self._reasons(refused), seq if written else None)
 
     def _insert(self, rows: pl.DataFrame) -> Refusals:
-        refused = self._isolating(lambda part: self.session.run(insert(self._table), part.drop(ROW)), rows)
+        refused = self._written(lambda part: self.session.run(insert(self._table), part.drop(ROW)), rows)
         if self.memory is not None and rows.height and (seen := self.memory.filter(self.item.table)):
             seen.add(rows["record_id"])
         return refused
 
     def _update(self, rows: pl.DataFrame) -> Refusals:
         statement = update(self._table).where(self._table.c.record_id == bindparam("known"))
-        return self._isolating(lambda part: self.session.run(statement, part.drop(ROW).rename({"record_id": "known"})), rows)
+        return self._written(lambda part: self.session.run(statement, part.drop(ROW).rename({"record_id": "known"})), rows)
+
+    def _written(self, write: Callable[[pl.DataFrame], None], rows: pl.DataFrame) -> Refusals:
+        """Write rows, sorted as the table likes them; the journal has them as they came, which is smaller."""
+        return self._isolating(write, rows.sort("record_id")) if rows.height else {}
 
     def _isolating(self, write: Callable[[pl.DataFrame], None], rows: pl.DataFrame) -> Refusals:
         """Write rows; where one of them is refused, halve until it stands alone."""
-        if not rows.height:
-            return {}
         if not self.careful:
             write(rows)
             return {}
