@@ -26,9 +26,12 @@ class FrontTable:
     def __init__(self, hub: Hub, server: MariaServer | PostgresServer, *, source: dict[str, Any] | None = None, when: str = "{every: 1h}", **read: Any) -> None:
         self.hub, self.server, self.name = hub, server, server.database()
         kind = "postgres" if isinstance(server, PostgresServer) else "mysql"
-        self.run(_TABLE.format(**_KINDS[kind]))
         if kind == "postgres":
-            self.run("GRANT ALL ON ALL TABLES IN SCHEMA public TO hub")
+            self.run(f"ALTER DATABASE {self.name} SET timezone = 'Asia/Shanghai'")
+            self.run(_TABLE.format(**_KINDS[kind]), "GRANT ALL ON ALL TABLES IN SCHEMA public TO hub")
+        else:
+            self.run("SET GLOBAL time_zone = '+08:00'")
+            self.run(_TABLE.format(**_KINDS[kind]))
         settings = {**server.settings(self.name), "password": "${env:AGENCY_DB}", **(source or {})}
         text = agency_yaml().replace("{folder: {path: in/firms}}", json.dumps({kind: settings}))
         text = text.replace('{from: firms, files: "*.csv", ready: {marker: .ok}}', json.dumps({"from": "firms", "table": "honour", **read}))
