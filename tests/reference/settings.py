@@ -61,7 +61,7 @@ class Pages:
     def _connectors(self) -> Iterator[str]:
         for name, source in SOURCES.items():
             yield from self._model(defined(source.config), f"sources.NAME.{name}")
-            yield from self._once(defined(source.read), f"feeds.NAME.read, from a {name}")
+            yield from self._once(defined(source.read), f"feeds.NAME.read, from {name}")
         for name, outlet in OUTLETS.items():
             yield from self._model(defined(outlet.config), f"shares.NAME.deliver.{name}")
 
@@ -195,7 +195,7 @@ def duration(length: timedelta) -> str:
 # Maps that hold what another section describes.
 _OPEN: Final = {
     ("AgencyFile", "sources"): "map of one kind each: " + ", ".join(f"[{kind}](#{anchor(f'sources.NAME.{kind}')})" for kind in SOURCES),
-    ("FeedPart", "read"): "map of `from` and what its kind has: " + ", ".join(f"[{kind}](#{anchor(f'feeds.NAME.read, from a {kind}')})" for kind in SOURCES),
+    ("FeedPart", "read"): "map of `from` and what its kind has: " + ", ".join(f"[{kind}](#{anchor(f'feeds.NAME.read, from {kind}')})" for kind in SOURCES),
     ("SharePart", "deliver"): "one of " + ", ".join(f"[{kind}](#{anchor(f'shares.NAME.deliver.{kind}')})" for kind in OUTLETS),
 }
 
