@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import update
@@ -17,7 +18,6 @@ from sqlalchemy import update
 from hub.contracts.address import address_of
 from hub.contracts.blocking import to_its_end
 from hub.contracts.gateway import Caller, Offer
-from hub.contracts.keys import KeyRing
 from hub.contracts.observer import Fact, Observer
 from hub.engine import Engine
 from hub.engines import Target, hold
@@ -27,13 +27,13 @@ from hub.standing import Standing
 from hub.state import State
 from hub.submissions import Submissions
 from hub.tables import submission
+from routes.city import City
 from routes.nodes import NodeWork, ask_elsewhere
 from tests.databases import PostgresServer
-from tests.unit.sample_items import PENALTY
+from tests.unit.sample_items import KEYS, PENALTY
 
 pytestmark = pytest.mark.server
 
-_KEYS = KeyRing("11" * 32, {"k1": "22" * 32})
 _SOON_S = 40.0
 
 
@@ -61,13 +61,15 @@ class Worker:
         self.facts: list[Fact] = []
         self.state = state
         observer = Observer(self.facts.append)
-        ledger = Ledger(state, _KEYS, lambda: datetime.now(UTC))
+        ledger = Ledger(state, KEYS, lambda: datetime.now(UTC))
         self.leases = Leases(pulse, name, {"collect"})
-        self.city: Any = SimpleNamespace(state=state, ledger=ledger, standing=Standing(ledger), observer=observer, leases=self.leases)
+        parts = SimpleNamespace(state=state, ledger=ledger, standing=Standing(ledger), observer=observer, leases=self.leases)
+        self.city = cast(City, parts)
         self.engine = Engine(self.city.standing, observer)
-        self.node = NodeWork(self.city, self.engine, self.leases, lambda: {"collect": {n: lambda n=n: self.begin(n) for n in names}}, lambda n: (n,))  # type: ignore[misc]
+        starts: dict[str, Callable[[], None]] = {route: partial(self.begin, route) for route in names}
+        self.node = NodeWork(self.city, self.engine, self.leases, lambda: {"collect": starts}, lambda route: (route,))
         self.running: set[str] = set()
-        self.blocking: Callable[[], None] | None = None
+        self.blocking: Callable[[], object] | None = None
         self._threads = ThreadPoolExecutor(2)
 
     def begin(self, name: str) -> None:
@@ -177,7 +179,7 @@ async def test_two_gateways_take_a_key_once(target: Target) -> None:
     states = [State(target), State(target)]
     for state in states:
         await state.open()
-    here, there = (Submissions(Ledger(state, _KEYS, lambda: datetime.now(UTC)), hold_s=3) for state in states)
+    here, there = (Submissions(Ledger(state, KEYS, lambda: datetime.now(UTC)), hold_s=3) for state in states)
     caller, offer = Caller("A0030", "k" * 12), Offer(PENALTY, "A0030.penalty", 1024)
 
     first = await here.begin(caller, offer, "POST /x", "key-1")
@@ -199,7 +201,7 @@ async def test_a_gateway_that_died_keeps_a_key_for_a_moment_only(target: Target)
     states = [State(target), State(target)]
     for state in states:
         await state.open()
-    dead, heir = (Submissions(Ledger(state, _KEYS, lambda: datetime.now(UTC))) for state in states)
+    dead, heir = (Submissions(Ledger(state, KEYS, lambda: datetime.now(UTC))) for state in states)
     caller, offer = Caller("A0030", "k" * 12), Offer(PENALTY, "A0030.penalty", 1024)
     first = await dead.begin(caller, offer, "POST /x", "key-2")
     await states[1].write(lambda c: c.execute(update(submission).values(working_until=1)))
