@@ -32,11 +32,8 @@ class Standing:
         self._known: dict[str, Stand] = {}
 
     async def open(self) -> None:
-        """Read what was kept. A route that stopped is tried again after a restart: its cause may be gone. Where nodes share the state, by who takes it."""
-        if self._ledger.state.shared:
-            await self.refresh()
-        else:
-            await self.try_again()
+        """Read what was kept. Whoever sets to work tries again what stopped; whoever only asks leaves it."""
+        await self.refresh()
 
     async def try_again(self, *names: str) -> None:
         """Forget that routes stopped, all of them where none is named: their cause may be gone, or be another machine's."""

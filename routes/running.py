@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,7 @@ _CONFIG_LOOK_S = 2.0
 _MISSING_LOOK_S = 60.0
 _POLL_S = 0.05
 _QUIET_LOOK_S = 60.0
+_APART = timedelta(hours=1)  # by which clocks of nodes may differ before one of them counts as wrong
 
 
 class RunningHub:
@@ -58,6 +59,7 @@ class RunningHub:
     async def _begin(self) -> None:
         """Everything at once where the hub is one process; otherwise what the leases say, as they come."""
         if self.city.leases is None:
+            await self.city.standing.try_again()  # after a restart the cause may be gone
             self.answers.look(self.engine)
             for names in self._starts().values():
                 for start in names.values():
@@ -116,6 +118,9 @@ class RunningHub:
                 asked, looked = await self._missed(route) or asked, True
             if not asked:
                 await (_any(due.wait, kept.nudged.wait) if due is not None else _any(route.source.wake, kept.nudged.wait, _quiet(route)))
+                if due is not None and not kept.nudged.is_set() and await self._kept_elsewhere(route):
+                    due.clear()
+                    return
             while (wait := self.city.not_now(when)) and not kept.nudged.is_set():
                 await _any(lambda wait=wait: asyncio.sleep(min(wait, _QUIET_LOOK_S)), kept.nudged.wait)  # type: ignore[misc]
             asked = True
@@ -145,14 +150,21 @@ class RunningHub:
             return True
         return self.schedule.missed(route.feed.name, datetime.fromisoformat(fired), self.city.clock())
 
+    async def _kept_elsewhere(self, route: FeedRoute) -> bool:
+        """Whether this time of a cron line was kept by another node, whose clock is ahead of ours by less than an hour."""
+        fired = await route.intake.recall(FIRED) if self.city.leases is not None else None
+        if fired is None or route.feed.when is None or not route.feed.when.cron:
+            return False
+        then, now = datetime.fromisoformat(fired), self.city.clock()
+        return then - now < _APART and not self.schedule.missed(route.feed.name, then, now)
+
     async def once(self) -> bool:
         """Read each feed once whatever its schedule, wait out quiet periods, deliver what is due; True when nothing is held or stopped."""
         if living := [node["node"] for node in await nodes_of(self.city.state)] if self.city.state.shared else []:
             raise Misconfigured(
                 f"nodes are at work on this state: {', '.join(living)}", hint="they read by themselves; `run_hub.py feed collect FEED` asks one to"
             )
-        if self.city.state.shared:
-            await self.city.standing.try_again()
+        await self.city.standing.try_again()
         await self.city.recall_configs()
         await self._door.open()
         for start in self._starts()["load"].values():
