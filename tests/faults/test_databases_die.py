@@ -1,4 +1,21 @@
-"""A database server that holds the hub's state and stores is killed under a living hub, and so is the hub: both find back by themselves."""
+"""A database server that holds the hub's state and stores is killed under a living hub, and so is the hub: both find back by themselves.
+
+Where each fault of a database is tried against a real server, [whole] where a whole hub goes through it:
+
+* server restarted, killed or hanging in mid-pull, connection killed: `test_database_pulls` [whole], `test_mysql_faults`, `test_postgres_faults`;
+* hub killed at each step of a pull, between landing and cursor, before, while and after a status is written: `test_database_pulls` [whole];
+* server of state and stores killed at work, hub killed in between: here [whole]; in mid-batch: `test_mysql_store_faults`, `test_postgres_store`;
+* deadlocks and serialization failures, where the whole transaction is repeated: `test_mysql_store_faults`, `test_postgres_store`, `test_mysql_faults`,
+  `test_postgres_faults`; locks that somebody holds: `test_database_feeds` [whole], `test_database_outlet`;
+* the answer to a commit lost: `test_mysql_store_faults`, `test_postgres_store`, `test_postgres_faults`;
+* a value too long or out of range, 4-byte characters into utf8mb3: `test_database_feeds` [whole, until the row is stored], `test_mysql_store`, `test_postgres_store`;
+* a table renamed, a column dropped between runs: `test_database_feeds` [whole, until it is repaired], `test_database_pull`;
+* a clock that steps back: `test_database_feeds` [whole], `test_state_servers`; clocks of two nodes ten minutes apart: `test_clocks_apart` [whole];
+* rows updated, inserted, deleted or committed late while they are read: `test_database_feeds` [whole], `test_database_pull`;
+* a status of 0 that becomes 1 or 2, and 0 again by the agency: `test_database_feed` [whole];
+* a server that only reads, or closes what is idle: `test_mysql_store_faults`, `test_postgres_store`; a statement without end: `test_mysql_faults`, `test_postgres_faults`;
+* yesterday's backup brought back: `tests/acceptance/test_backup` [whole].
+"""
 
 from __future__ import annotations
 
