@@ -20,6 +20,7 @@ from hub.contracts.errors import HubError
 from hub.keystore import load_keys
 from hub.lock import open_doors
 from monitoring.health import room_left
+from routes.doctor_nodes import neighbours
 from routes.places import embedded
 
 _NETWORK_FILESYSTEMS = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs"))
@@ -48,7 +49,8 @@ async def examine(config: Path, home: Path) -> list[dict[str, Any]]:
         found.append(_finding(f"the configuration {config} has {len(loaded.problems)} problems", ok=False, hint=f"run_hub.py lint --config {config}"))
         return found
     found.append(_finding(f"the configuration {config} is fine: {len(loaded.hub.items)} items, {len(loaded.hub.feeds)} feeds", ok=True))
-    return [*found, *_extras(loaded.hub), *_secrets(loaded.hub, home), await _broker(loaded.hub, home), *await _stores(loaded.hub, home)]
+    found += [*_extras(loaded.hub), *_secrets(loaded.hub, home), await _broker(loaded.hub, home), *await _stores(loaded.hub, home)]
+    return [*found, *await neighbours(loaded.hub, loaded.version, home)]
 
 
 def _machine() -> Iterator[dict[str, Any]]:
