@@ -49,6 +49,11 @@ def show(verb: str, answer: Any) -> None:
 def _plain(answer: Any) -> None:
     if isinstance(answer, Mapping):
         for key, value in answer.items():
+            if isinstance(value, Mapping) and value:
+                _CONSOLE.print(Text(f"{key}:"))
+                for name, one in value.items():
+                    _CONSOLE.print(Text(f"  {name}: {one}"))
+                continue
             _CONSOLE.print(Text(f"{key}: {value}"))
         return
     for line in answer or ["nothing"]:
