@@ -33,7 +33,7 @@ class Table:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of its columns."""
-        return tuple(part.split()[0] for part in self.body.replace("(18, ", "(18,").split(", "))
+        return tuple(part.split()[0] for part in self.body.split(", "))
 
 
 def _moment(number: int) -> datetime:
@@ -188,17 +188,17 @@ MYSQL = (
         lambda: map(_licence, range(7001, 7041)), _licences_later, charset="utf8mb3",
     ),
     Table(
-        "gjj.dwjc", "dwzh varchar(20), jgqc varchar(200), tyshxydm varchar(18), jcny varchar(6), jcrs int, jcje decimal(18, 2), jzny varchar(6), qjys int, "
+        "gjj.dwjc", "dwzh varchar(20), jgqc varchar(200), tyshxydm varchar(18), jcny varchar(6), jcrs int, jcje decimal(18,2), jzny varchar(6), qjys int, "
         "dwzhzt varchar(2), jcrq date, jgh varchar(20)",
         lambda: map(_deposit, range(7101, 7131)), _deposits_later, charset="latin1", gbk=True,
     ),
     Table(
-        "gjj.grdkyq", "id bigint, xm varchar(50), zjlx varchar(2), zjhm varchar(32), jkhtbh varchar(40), dkffrq date, dkqs int, yqbj decimal(18, 2), ljyqqs int, "
+        "gjj.grdkyq", "id bigint, xm varchar(50), zjlx varchar(2), zjhm varchar(32), jkhtbh varchar(40), dkffrq date, dkqs int, yqbj decimal(18,2), ljyqqs int, "
         "sjqj varchar(6)",
         lambda: map(_loan, range(7201, 7226)), _loans_later, charset="utf8mb3",
     ),
     Table(
-        "fgw.t_zdxm", "id bigint, xmdm varchar(40), xmmc varchar(200), xmdw varchar(200), tyshxydm varchar(18), pfwh varchar(128), pfrq date, ztz decimal(18, 2), "
+        "fgw.t_zdxm", "id bigint, xmdm varchar(40), xmmc varchar(200), xmdw varchar(200), tyshxydm varchar(18), pfwh varchar(128), pfrq date, ztz decimal(18,2), "
         "jsdd varchar(200), clzt varchar(2)",
         lambda: map(_project, range(7301, 7321)), _projects_later, status="clzt", id="id",
     ),
