@@ -58,6 +58,30 @@ def holding(rows: list[Said], values: dict[str, pl.Series]) -> Batch:
     return said.with_frame(said.frame.with_columns(pl.lit(None, dtype=pl.String).alias("note"), **values))
 
 
+async def test_text_comes_back_as_it_was_whatever_marks_are_in_it(store: Store) -> None:
+    marks = ["back\\slash", "a\ttab", "two\nlines", "a\rreturn", 'a "quotation"', "\\N", "\\.", "a, comma", "a\x1funit"]
+    rows = [Said(f"k{n}", text) for n, text in enumerate(marks)]
+
+    receipt = await store.apply(batch(rows), PENALTY, subjects(rows))
+
+    assert receipt.counts == {"inserted": len(marks)}
+    assert await texts(store) == {f"k{n}": (text, 0) for n, text in enumerate(marks)}
+
+
+async def test_a_row_that_is_known_brings_no_subject_again(database: str, server: PostgresServer, store: Store) -> None:
+    rows = [Said("k0", subject="s0"), Said("k1", subject="s1")]
+    await store.apply(batch(rows), PENALTY, subjects(rows))
+    server.execute("DELETE FROM subject_identifier", "DELETE FROM subject", database=database)
+
+    again = PostgresStore(address_of(server.url(database)), KEYS, clock=lambda: NOW)
+    later = [rows[0], replace(rows[1], text="b")]
+    receipt = await again.apply(batch(later, arrival=2), PENALTY, subjects(later))
+    await again.close()
+
+    assert receipt.counts == {"unchanged": 1, "updated": 1}
+    assert server.execute("SELECT subject_id FROM subject", database=database) == [(KEYS.hash_text("s1"),)]
+
+
 async def test_rows_that_do_not_fit_are_set_aside_with_the_field_and_why_but_never_the_value(store: Store) -> None:
     await store.prepare([bounded()])
     rows = [Said(f"k{n}", subject=None if n < 0 else "s") for n in range(60)]
