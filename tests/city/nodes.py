@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.databases import PASSWORD
-from tests.servers import free_ports, wait_until
+from tests.servers import free_ports, requires, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_S, _END_S = 60.0, 30.0
@@ -23,13 +23,14 @@ _ENVIRONMENT = {"CITY_DB": PASSWORD, "CITY_MQ": "guest"}
 
 
 class Node:
-    """One process of a hub: `run --roles … --node NAME`."""
+    """One process of a hub: `run --roles … --node NAME`. `clock` is a time of day that it takes for the present one when it starts."""
 
-    def __init__(self, name: str, roles: str, config: Path, home: Path) -> None:
+    def __init__(self, name: str, roles: str, config: Path, home: Path, clock: str = "") -> None:
         self.name = name
         self.roles = roles
         self._config = config
         self._home = home
+        self._clock: dict[str, str] = another_time(clock) if clock else {}
         (self.port,) = free_ports(1)
         self.log = home / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -40,7 +41,7 @@ class Node:
         words += ["--node", self.name, "--roles", self.roles, "--listen", f"127.0.0.1:{self.port}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT, env=os.environ | _ENVIRONMENT, start_new_session=True
+                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT, env=os.environ | _ENVIRONMENT | self._clock, start_new_session=True
             )
         wait_until(lambda: self.ended or self._answers(), _START_S, f"node {self.name} starts")
         if self.ended:
@@ -78,6 +79,13 @@ class Node:
         assert self.process is not None, "it was not started"
         self.process.terminate()
         return self.process.wait(_END_S)
+
+
+def another_time(clock: str) -> dict[str, str]:
+    """The environment of a process whose time of day begins at `clock` (2026-11-23 10:00:40, in the city's zone); its other clocks go on as they are."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    requires("faketime", "a process with another time of day needs Debian's faketime")
+    return {"LD_PRELOAD": str(found[0]), "FAKETIME": f"@{clock}", "DONT_FAKE_MONOTONIC": "1", "TZ": "Asia/Shanghai"}
 
 
 @contextmanager
