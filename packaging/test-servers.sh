@@ -3,7 +3,7 @@
 set -u
 
 missing=()
-for package in rabbitmq-server openssh-server mariadb-server postgresql chromium strace; do
+for package in rabbitmq-server openssh-server mariadb-server postgresql chromium strace faketime; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
 done
 for command in curl npm; do # programs that often come from elsewhere than Debian

@@ -105,7 +105,9 @@ def _check_store(town: Town, desk: Desk, tally: Tally) -> None:
 
 def _check_ledger(state: View, town: Town, tally: Tally) -> None:
     """Every file was cut once; what was settled at a death still is; every rejected row waits in quarantine."""
-    batches: dict[str, Any] = dict(state.rows('SELECT batch_id, settled_at IS NOT NULL AND (applied_at IS NOT NULL OR rejected + filtered = "rows") FROM batch'))
+    batches: dict[str, Any] = dict(
+        state.rows('SELECT batch_id, settled_at IS NOT NULL AND (applied_at IS NOT NULL OR rejected + filtered = "rows") FROM batch')
+    )
     assert set(batches.values()) == {1}
     assert tally.acked | tally.opened <= batches.keys()
     ((tally.recognised,),) = state.rows("SELECT count(*) FROM batch WHERE same_as <> ''")
