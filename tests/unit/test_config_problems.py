@@ -17,7 +17,7 @@ FAULTS = [
     (HUB, "${env:MQ}", "hunter2", "literal-secret", 2, 9, "broker", "${env:NAME}"),
     (HUB, "30%", "30", "bad-value", 4, 35, "defaults.limits.shrink", "percentage"),
     (HUB, "city: 样例市\n", "city: 样例市\nlisten: localhost\n", "bad-value", 2, 9, "listen", "host:port"),
-    (HUB, "city: 样例市\n", "city: 样例市\nstores: {ent: 'mysql+pymysql://h/x?local_infile=1'}\n", "bad-value", 2, 15, "stores.ent", "options"),
+    (HUB, "city: 样例市\n", "city: 样例市\nstores: {ent: 'mysql+pymysql://h/x?local_infile=1'}\n", "bad-value", 2, 15, "stores.ent", "not allowed"),
     (HUB, "city: 样例市\n", "", "missing-key", 1, 1, "city", "add city"),
     (HUB, "city: 样例市", "city: [样例市]", "wrong-type", 1, 7, "city", "must be text"),
     (HUB, "city: 样例市", "city: &a 样例市", "not-allowed", 1, 7, "city", "anchors"),
