@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 HUB    := $(BIN)/python run_hub.py
 READY  := $(VENV)/.ready
 LOG    := $(VENV)/install.log
-JOBS   ?= 2
+JOBS   ?= 3
 ROWS   ?= 1309000
 SOURCES := hub connectors routes transforms config monitoring run_hub.py
 

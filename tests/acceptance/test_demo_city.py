@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.city.command import Answer, command
+from tests.city.command import Answer, Hub, command
 from tests.city.database_agencies import MARIA_PROGRAM
 from tests.city.identities import firm
 from tests.city.outside import agencies_outside
@@ -18,15 +18,16 @@ from tests.city.records import company
 from tests.servers import requires
 
 FILES_AND_CALLS = {"folder csv", "folder fixed", "folder json", "folder xlsx", "gateway", "rest", "sftp csv", "sftp xml", "sftp zip", "soap", "web"}
+TERMS = ["read", "rejected", "filtered", "duplicate", "unmatched", "inserted", "updated", "unchanged", "superseded", "withdrawn", "in_flight"]
 KINDS = FILES_AND_CALLS | {"mysql", "oracle"}
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer, Answer]:
-    """A home in which the demonstration was given twice, and what it said in JSON."""
+    """A home in which the demonstration was given twice, and what it said: in JSON, and then to people."""
     requires(MARIA_PROGRAM, "several agencies of the example city keep their tables in Debian's mariadb-server")
     home = tmp_path_factory.mktemp("demo") / "home"
-    return home, command("demo", "--home", str(home), "--format", "json"), command("demo", "--home", str(home), "--format", "json")
+    return home, command("demo", "--home", str(home), "--format", "json"), command("demo", "--home", str(home))
 
 
 def sql(home: Path, store: str, query: str) -> list[tuple[Any, ...]]:
@@ -83,8 +84,8 @@ class TestShown:
         _, first, second = shown
 
         assert first.json["marked"] == {"fgw.t_zdxm": {"1": 20, "2": 1}, "RSJ.AC02": {"1": 20, "2": 1}}
-        assert second.json["marked"] == first.json["marked"]
         assert any("t_zdxm 1: 20 2: 1" in line for line in first.json["story"])
+        assert "t_zdxm 1: 20 2: 1" in second.out
 
     def test_it_says_that_oracle_is_emulated(self, shown: tuple[Path, Answer, Answer]) -> None:
         _, first, _ = shown
@@ -99,12 +100,11 @@ class TestShown:
         assert (submitted["read"], submitted["stored"], submitted["rejected"]) == (18, 17, 1)
         assert sql(home, "ent", f"SELECT count(*) FROM a0017_f04_01 WHERE uscc = '{firm(1701)}'") == [(1,)]
 
-    def test_a_second_time_reads_nothing_new(self, shown: tuple[Path, Answer, Answer]) -> None:
-        _, first, second = shown
+    def test_a_second_time_reads_nothing_new_and_says_so(self, shown: tuple[Path, Answer, Answer]) -> None:
+        _, _, second = shown
 
         assert second.code == 0, second.err
-        assert second.json["sources"] == []
-        assert second.json["reconciliation"]["counts"] == first.json["reconciliation"]["counts"]
+        assert "nothing new in them: 0 records were read" in second.out
 
     def test_secrets_lie_in_the_home_for_its_owner_only(self, shown: tuple[Path, Answer, Answer]) -> None:
         home, first, _ = shown
@@ -139,6 +139,85 @@ class TestShown:
             "A0019.major-project",
         }
         assert (linted.code, tried.code) == (0, 0), linted.out + tried.out
+
+
+class TestFaces:
+    def test_it_ends_well_and_shows_a_reconciliation_that_balances(self, shown: tuple[Path, Answer, Answer]) -> None:
+        _, first, second = shown
+
+        assert (first.code, second.code) == (0, 0), first.err + second.err
+        assert "balanced: every record is accounted for" in second.out
+        assert re.search(r"read +│ \d+", second.out)
+
+    def test_reconcile_prints_the_equation_and_nothing_else(self, shown: tuple[Path, Answer, Answer]) -> None:
+        answer = command("reconcile", "--home", str(shown[0]), "--format", "json")
+
+        proof = answer.json
+        assert answer.code == 0
+        assert list(proof) == ["balanced", "batches", "counts", "reentered", "differences"]
+        assert list(proof["counts"]) == TERMS
+        assert (proof["balanced"], proof["differences"], proof["counts"]["in_flight"]) == (True, [], 0)
+        assert proof["counts"]["read"] == sum(proof["counts"][term] for term in TERMS[1:])
+
+    def test_status_tells_of_feeds_shares_and_queues(self, shown: tuple[Path, Answer, Answer]) -> None:
+        status = command("status", "--home", str(shown[0]), "--format", "json").json
+
+        feed = next(f for f in status["feeds"] if f["feed"] == "A0030.penalty")
+        share = next(s for s in status["shares"] if s["share"] == "A0030.penalties-to-court")
+        assert feed.keys() >= {"feed", "item", "state", "last_run", "next"}
+        assert (feed["item"], feed["state"], feed["last_run"]["state"]) == ("A0030-F06-01", "idle", "succeeded")
+        assert list(feed["last_run"]["counts"]) == TERMS
+        assert share.keys() >= {"share", "to", "state", "delivered", "withheld", "waiting", "dead"}
+        assert share["delivered"] == 78
+        assert {s["share"]: s["withheld"] for s in status["shares"]}["C0004.defaults-to-credit-office"] == {"no_consent": 30}
+        assert all(q.keys() == {"queue", "ready", "unacked", "oldest_s"} for q in status["queues"])
+
+    def test_quarantine_lists_place_rule_and_reason(self, shown: tuple[Path, Answer, Answer]) -> None:
+        rows = command("quarantine", "list", "--feed", "A0030.penalty", "--home", str(shown[0]), "--format", "json").json
+
+        assert {row["code"] for row in rows} == {"R111", "R105"}
+        assert all(row.keys() >= {"id", "feed", "batch", "ordinal", "origin", "code", "field", "reason", "state"} for row in rows)
+        assert all(row["origin"].startswith("cf_20260701.csv:") and row["state"] == "open" for row in rows)
+
+    def test_trace_tells_the_whole_way_of_a_record(self, shown: tuple[Path, Answer, Answer]) -> None:
+        by_number = command("trace", "常样罚字〔2026〕第1号", "--item", "A0030-F06-01", "--home", str(shown[0]), "--format", "json")
+        by_place = command("trace", "cf_20260701.csv", "--row", "1", "--home", str(shown[0]), "--format", "json")
+        nobody = command("trace", "没有这个文号", "--home", str(shown[0]))
+
+        (record,) = by_number.json["records"]
+        told = " / ".join(step["what"] for step in record["steps"])
+        assert record["item"] == "A0030-F06-01"
+        assert all(step.keys() == {"at", "what", "where"} for step in record["steps"])
+        for part in ("cf_20260701.csv arrived", "row 1 was read", "passed its checks", "was inserted", "delivered to A0011"):
+            assert part in told
+        assert by_place.json["records"][0]["record_id"] == record["record_id"]
+        assert nobody.code == 1
+
+    def test_preview_shows_every_stage_and_no_citizen(self, shown: tuple[Path, Answer, Answer]) -> None:
+        answer = command("preview", "A0030.penalty-person", "--home", str(shown[0]))
+
+        assert answer.code == 0, answer.err
+        for stage in ("raw:", "parsed", "mapped", "checked: passed", "in the store", "unchanged"):
+            assert stage in answer.out
+        assert "320581190101010014" not in answer.out
+        assert "赵样甲" not in answer.out
+        assert "320581********0014" in answer.out
+
+    def test_the_configurations_own_tests_pass_and_the_doctor_is_content(self, shown: tuple[Path, Answer, Answer]) -> None:
+        tests, doctor = command("test", "--format", "json"), command("doctor", "--home", str(shown[0]), "--format", "json")
+
+        assert tests.code == 0, tests.out
+        assert all(t["passed"] for t in tests.json)
+        assert doctor.code == 0, doctor.out
+
+    def test_the_example_city_has_items_as_tables_in_four_stores(self, shown: tuple[Path, Answer, Answer]) -> None:
+        hub = Hub.__new__(Hub)
+        hub.home = shown[0]
+
+        assert hub.sql("ent", "SELECT count(*), count(uscc), count(decision_date) FROM a0030_f06_01") == [(78, 78, 78)]
+        assert hub.sql("psn", "SELECT count(*), count(id_no_hash) FROM a0030_z06_01 WHERE feed = 'A0030.penalty-person'") == [(49, 49)]
+        assert hub.sql("gov", "SELECT count(*) FROM a0031_g04_01") == [(49,)]
+        assert hub.sql("fin", "SELECT count(*) FROM c0004_j07_01") == [(30,)]
 
 
 def test_without_the_agencies_their_feeds_say_what_is_wrong_and_the_others_work(tmp_path: Path) -> None:

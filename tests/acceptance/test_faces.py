@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
@@ -11,103 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.city.command import ROOT, Answer, Hub, command, firm_row
+from tests.city.command import ROOT, Hub, command, firm_row
 from tests.city.configuration import agency_yaml
 
 TERMS = ["read", "rejected", "filtered", "duplicate", "unmatched", "inserted", "updated", "unchanged", "superseded", "withdrawn", "in_flight"]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer, Answer]:
-    """A home in which the example city was demonstrated twice, and what both times said."""
-    home = tmp_path_factory.mktemp("demo")
-    return home, command("demo", "--home", str(home)), command("demo", "--home", str(home))
-
-
-@pytest.mark.xdist_group("demo")
-class TestDemonstration:
-    def test_it_ends_well_and_shows_a_reconciliation_that_balances(self, demo: tuple[Path, Answer, Answer]) -> None:
-        _, first, _ = demo
-
-        assert first.code == 0, first.err
-        assert "balanced: every record is accounted for" in first.out
-        assert re.search(r"read +│ \d+", first.out)
-
-    def test_a_second_time_reads_nothing_new_and_says_so(self, demo: tuple[Path, Answer, Answer]) -> None:
-        _, _, second = demo
-
-        assert second.code == 0, second.err
-        assert "nothing new in them: 0 records were read" in second.out
-
-    def test_reconcile_prints_the_equation_and_nothing_else(self, demo: tuple[Path, Answer, Answer]) -> None:
-        answer = command("reconcile", "--home", str(demo[0]), "--format", "json")
-
-        proof = answer.json
-        assert answer.code == 0
-        assert list(proof) == ["balanced", "batches", "counts", "reentered", "differences"]
-        assert list(proof["counts"]) == TERMS
-        assert (proof["balanced"], proof["differences"], proof["counts"]["in_flight"]) == (True, [], 0)
-        assert proof["counts"]["read"] == sum(proof["counts"][term] for term in TERMS[1:])
-
-    def test_status_tells_of_feeds_shares_and_queues(self, demo: tuple[Path, Answer, Answer]) -> None:
-        status = command("status", "--home", str(demo[0]), "--format", "json").json
-
-        feed = next(f for f in status["feeds"] if f["feed"] == "A0030.penalty")
-        share = next(s for s in status["shares"] if s["share"] == "A0030.penalties-to-court")
-        assert feed.keys() >= {"feed", "item", "state", "last_run", "next"}
-        assert (feed["item"], feed["state"], feed["last_run"]["state"]) == ("A0030-F06-01", "idle", "succeeded")
-        assert list(feed["last_run"]["counts"]) == TERMS
-        assert share.keys() >= {"share", "to", "state", "delivered", "withheld", "waiting", "dead"}
-        assert share["delivered"] == 78
-        assert {s["share"]: s["withheld"] for s in status["shares"]}["C0004.defaults-to-credit-office"] == {"no_consent": 30}
-        assert all(q.keys() == {"queue", "ready", "unacked", "oldest_s"} for q in status["queues"])
-
-    def test_quarantine_lists_place_rule_and_reason(self, demo: tuple[Path, Answer, Answer]) -> None:
-        rows = command("quarantine", "list", "--feed", "A0030.penalty", "--home", str(demo[0]), "--format", "json").json
-
-        assert {row["code"] for row in rows} == {"R111", "R105"}
-        assert all(row.keys() >= {"id", "feed", "batch", "ordinal", "origin", "code", "field", "reason", "state"} for row in rows)
-        assert all(row["origin"].startswith("cf_20260701.csv:") and row["state"] == "open" for row in rows)
-
-    def test_trace_tells_the_whole_way_of_a_record(self, demo: tuple[Path, Answer, Answer]) -> None:
-        by_number = command("trace", "常样罚字〔2026〕第1号", "--item", "A0030-F06-01", "--home", str(demo[0]), "--format", "json")
-        by_place = command("trace", "cf_20260701.csv", "--row", "1", "--home", str(demo[0]), "--format", "json")
-        nobody = command("trace", "没有这个文号", "--home", str(demo[0]))
-
-        (record,) = by_number.json["records"]
-        told = " / ".join(step["what"] for step in record["steps"])
-        assert record["item"] == "A0030-F06-01"
-        assert all(step.keys() == {"at", "what", "where"} for step in record["steps"])
-        for part in ("cf_20260701.csv arrived", "row 1 was read", "passed its checks", "was inserted", "delivered to A0011"):
-            assert part in told
-        assert by_place.json["records"][0]["record_id"] == record["record_id"]
-        assert nobody.code == 1
-
-    def test_preview_shows_every_stage_and_no_citizen(self, demo: tuple[Path, Answer, Answer]) -> None:
-        answer = command("preview", "A0030.penalty-person", "--home", str(demo[0]))
-
-        assert answer.code == 0, answer.err
-        for stage in ("raw:", "parsed", "mapped", "checked: passed", "in the store", "unchanged"):
-            assert stage in answer.out
-        assert "320581190101010014" not in answer.out
-        assert "赵样甲" not in answer.out
-        assert "320581********0014" in answer.out
-
-    def test_the_configurations_own_tests_pass_and_the_doctor_is_content(self, demo: tuple[Path, Answer, Answer]) -> None:
-        tests, doctor = command("test", "--format", "json"), command("doctor", "--home", str(demo[0]), "--format", "json")
-
-        assert tests.code == 0, tests.out
-        assert all(t["passed"] for t in tests.json)
-        assert doctor.code == 0, doctor.out
-
-    def test_the_example_city_has_items_as_tables_in_four_stores(self, demo: tuple[Path, Answer, Answer]) -> None:
-        hub = Hub.__new__(Hub)
-        hub.home = demo[0]
-
-        assert hub.sql("ent", "SELECT count(*), count(uscc), count(decision_date) FROM a0030_f06_01") == [(78, 78, 78)]
-        assert hub.sql("psn", "SELECT count(*), count(id_no_hash) FROM a0030_z06_01 WHERE feed = 'A0030.penalty-person'") == [(49, 49)]
-        assert hub.sql("gov", "SELECT count(*) FROM a0031_g04_01") == [(24,)]
-        assert hub.sql("fin", "SELECT count(*) FROM c0004_j07_01") == [(30,)]
 
 
 def test_init_writes_a_configuration_that_works_as_it_says(tmp_path: Path) -> None:

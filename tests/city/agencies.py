@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -73,8 +74,10 @@ class SimulatedCity:
     _databases: dict[str, DatabaseAgency] = field(default_factory=dict)
 
     async def start(self, wanted: Ports) -> None:
-        """Start all of them, each on its port or, where that is taken, on a free one. What lacks a library is in `left_out`."""
+        """Start all of them, each on its port or, where that is taken, on a free one, and from then on always there. What lacks a library is in `left_out`."""
         self.place.mkdir(parents=True, exist_ok=True)
+        noted = self.place / "ports.json"  # addresses stand in records and cursors: a town does not move each morning
+        known = asdict(wanted) | (json.loads(noted.read_text("ascii")) if noted.exists() else {})
         taken = dict.fromkeys(NEEDS, 0)
         starts = {"rest": self._start_rest, "soap": self._start_soap, "web": self._start_site, "sftp": self._start_sftp}
         starts |= {kind: partial(self._start_database, kind) for kind in ("mysql", "oracle")}
@@ -82,8 +85,9 @@ class SimulatedCity:
             if missing := _missing(kind):
                 self.left_out[kind] = f"{missing} is not installed"
             else:
-                taken[kind] = await _on(begin, asdict(wanted)[kind])
+                taken[kind] = await _on(begin, known[kind])
         self.ports = Ports(**taken)
+        noted.write_text(json.dumps({kind: port or known[kind] for kind, port in taken.items()}), "ascii")
         kept = self.place / "day"
         await self.turn(int(kept.read_text("ascii")) if kept.exists() else 1)
 

@@ -18,11 +18,11 @@ LONG = os.environ.get("CREDIT_HUB_FAULTS") == "long"
 class Effort:
     """How many processes are killed: a short history in the suite, a long one in `make faults`."""
 
-    hub_on_embedded: int = 60 if LONG else 20
-    hub_on_rabbit: int = 20 if LONG else 6
+    hub_on_embedded: int = 60 if LONG else 14
+    hub_on_rabbit: int = 20 if LONG else 4
     rabbit: int = 10 if LONG else 3
-    database: int = 12 if LONG else 2
-    pull: int = 40 if LONG else 5
+    database: int = 12 if LONG else 1
+    pull: int = 40 if LONG else 2
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tests.city.configuration import hub_yaml
 from tests.city.front_table import SECRET, FrontTable
 from tests.city.nodes import Node
 from tests.databases import PASSWORD, MariaServer
+from tests.faults.conftest import LONG
 from tests.faults.test_hub_dies import vhost
 from tests.servers import RabbitServer, wait_until
 
@@ -54,6 +55,7 @@ def nodes(tmp_path: Path, maria: MariaServer, rabbit: RabbitServer, monkeypatch:
             node.kill()
 
 
+@pytest.mark.skipif(not LONG, reason="waits for minutes to go by: part of `make faults`")
 def test_a_time_is_kept_once_and_by_the_heir_where_nobody_kept_it(maria: MariaServer, nodes: tuple[Node, Node, str]) -> None:
     behind, ahead, state = nodes
     behind.start()

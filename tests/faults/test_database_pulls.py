@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.server]
 Server = MariaServer | PostgresServer
 SINCE: dict[str, Any] = {"since": {"time": "tong_time", "id": "tongid"}}
 DONE: dict[str, Any] = {"done": {"column": "clzt"}}
-ROWS, MORE = 40_000, 100
-RATE = 30_000  # rows a second: a pull of all of them takes more than a second
+ROWS, RATE = 20_000, 15_000  # rows, and how many of them are read in a second: a pull of all of them takes more than one
+LONG_TEXT = "守合同重信用" * 30  # so that they come in several pieces
 _LONG_S = 90.0
 
 
@@ -104,16 +104,16 @@ def test_a_pull_that_is_broken_begins_again_and_reads_nothing_twice(
 ) -> None:
     server: Server = request.getfixturevalue(kind)
     table = FrontTable(hub, server, source={"rows_per_second": RATE, "timeout": "30s"}, when="{every: 1s}", **SINCE)
-    table.add(range(ROWS))
-    total = ROWS
+    total = 0
+    first = ("maria", "postgres").index(kind) * effort.pull  # a short history meets each fault on one of the servers
 
     with hub.running() as running:
         for number in range(effort.pull):
+            table.add(range(total, total + ROWS), honour=LONG_TEXT)
+            total += ROWS
             wait_until(lambda: bool(sessions(server, table.name)), _LONG_S, "the hub pulls", every=0.02)
-            time.sleep(chance.uniform(0, 1))  # the moment of the fault: chance, no synchronisation
-            FAULTS[number % len(FAULTS)](server, table.name)
-            table.add(range(total, total + MORE))
-            total += MORE
+            time.sleep(chance.uniform(0.1, 0.5))  # the moment of the fault: chance, no synchronisation
+            FAULTS[(number + first) % len(FAULTS)](server, table.name)
             _all_stored(hub, total)
         stumbled, halted = stumbles(running), running.events("stopped")
         assert running.stop() == 0
