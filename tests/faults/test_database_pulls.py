@@ -32,7 +32,7 @@ _LONG_S = 90.0
 
 @pytest.fixture(scope="module")
 def maria() -> Iterator[MariaServer]:
-    with MariaServer() as running:
+    with MariaServer("default-time-zone=+08:00") as running:  # kept when it starts again
         yield running
 
 
