@@ -9,6 +9,7 @@ BIN    := $(VENV)/bin
 HUB    := $(BIN)/python run_hub.py
 READY  := $(VENV)/.ready
 LOG    := $(VENV)/install.log
+RIVALS := $(VENV)/rivals/.ready
 JOBS   ?= 3
 ROWS   ?= 1309000
 SOURCES := hub connectors routes transforms config monitoring run_hub.py
@@ -22,7 +23,7 @@ help:
 	@echo 'make run     the hub and its console, until Ctrl-C'
 	@echo 'make check   lint, types, import rules and unit tests (under a minute)'
 	@echo 'make test    the whole test suite, with real servers'
-	@echo 'make bench   throughput beside a plain SQLite upsert (ROWS=$(ROWS)); spreadsheets, XML, SFTP'
+	@echo 'make bench   throughput beside a plain SQLite upsert (ROWS=$(ROWS)); spreadsheets, XML, SFTP, stores, databases beside dlt'
 	@echo 'make faults  the long run of the tests that kill processes'
 	@echo 'make docs    the pages of docs/reference, again from the code'
 	@echo 'make clean   remove the environment and caches; state in var/ stays'
@@ -62,7 +63,14 @@ check: $(READY)
 	@echo 'Checking: unit tests'
 	@$(BIN)/python -m pytest -q -n $(JOBS) tests/unit tests/architecture
 
-bench: $(READY)
+# dlt and connectorx, for the comparison only: in an environment of their own.
+$(RIVALS): tests/benchmarks/rivals.txt $(READY)
+	@echo 'Setting up: what the benchmarks compare with'
+	@test -x $(VENV)/rivals/bin/python || $(PYTHON) -m venv $(VENV)/rivals
+	@$(VENV)/rivals/bin/python -m pip install --quiet --require-hashes -r tests/benchmarks/rivals.txt >>$(LOG) 2>&1 || { tail -n 25 $(LOG); exit 1; }
+	@touch $@
+
+bench: $(READY) servers $(RIVALS)
 	@$(HUB) bench --rows $(ROWS)
 	@echo 'Spreadsheets: rows per second into the plain form, 13 columns'
 	@$(BIN)/python -m tests.benchmarks.excel_rows
@@ -70,6 +78,10 @@ bench: $(READY)
 	@$(BIN)/python -m tests.benchmarks.xml_rows
 	@echo 'SFTP: a file of 300 MB, beside the sftp command of OpenSSH'
 	@$(BIN)/python -m tests.benchmarks.sftp_300mb
+	@echo 'Stores: new rows and unchanged ones, beside the plain way of each engine'
+	@for engine in sqlite postgres maria; do $(BIN)/python -m tests.benchmarks.store_load --engine $$engine --rows $(ROWS); done
+	@echo 'Databases: a MariaDB table pulled and checked; MariaDB and CSV into PostgreSQL over RabbitMQ, beside dlt'
+	@$(BIN)/python -m tests.benchmarks.databases --rows $(ROWS)
 
 faults: $(READY) servers
 	@CREDIT_HUB_FAULTS=long $(BIN)/python -m pytest tests/faults -n $(JOBS) --dist loadfile --timeout 3600 -rP

@@ -28,7 +28,7 @@ _TABLE = "a0030_f06_01"
 _ALPHABET = np.frombuffer(b"0123456789ABCDEFGHJKLMNPQRTUWXY", np.uint8)
 _WEIGHTS = np.array([pow(3, i, 31) for i in range(17)])
 
-_FILES = {
+FILES = {
     "hub.yaml": "city: 基准\n",
     "agencies.yaml": "agencies:\n  - {code: A0030, name: 法制办公室}\n",
     "catalogue/A0030-F06-01.yaml": """\
@@ -75,7 +75,7 @@ def _measure(rows: int, home: Path | None) -> dict[str, Any]:
         home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="credit-hub-bench-", dir=home) as folder:
         root = Path(folder)
-        for name, content in _FILES.items():
+        for name, content in FILES.items():
             path = root / "config" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 import psutil
 
-from routes.bench import SUBJECTS, _rows, _usccs
+from routes.bench import FILES, SUBJECTS, _rows, _usccs
 from tests.databases import PASSWORD, MariaServer, PostgresServer
 from tests.servers import RabbitServer
 
@@ -29,27 +29,6 @@ _COLUMNS = {
     "facts": "varchar(4000)", "basis": "varchar(4000)", "penalty_class": "varchar(100)", "fine_wan": "decimal(18,6)", "decision_date": "date",
     "valid_to": "date", "org": "varchar(200)", "org_uscc": "varchar(18)",
 }  # fmt: skip
-
-_ITEM = """\
-item: A0030-F06-01
-name: 行政处罚信息（法人）
-level: open
-key: doc_no+uscc
-fields:
-  - {name: uscc, title: 统一社会信用代码, length: 18, need: M, check: uscc, role: subject.1}
-  - {name: xdr_name, title: 行政相对人名称, length: 200, need: M, role: subject.name}
-  - {name: legal_rep, title: 法定代表人, length: 50, need: M, pii: P}
-  - {name: doc_no, title: 处罚决定书文号, length: 128, need: M, role: key}
-  - {name: violation_type, title: 违法行为类型, length: 200, need: M}
-  - {name: facts, title: 违法事实, type: long, length: 4000, need: M}
-  - {name: basis, title: 处罚依据, type: long, length: 4000, need: M}
-  - {name: penalty_class, title: 处罚类别, length: 100, need: M}
-  - {name: fine_wan, title: 罚款金额（万元）, type: number, length: 18, scale: 6, unit: 万元}
-  - {name: decision_date, title: 处罚决定日期, type: date, need: M, role: event_date}
-  - {name: valid_to, title: 处罚有效期, type: date, need: M}
-  - {name: org, title: 处罚机关, length: 200, need: M}
-  - {name: org_uscc, title: 处罚机关统一社会信用代码, length: 18, need: M, check: uscc}
-"""
 
 
 def _frames(rows: int, *, changed: float = 0.0) -> list[pl.DataFrame]:
@@ -93,7 +72,7 @@ def _city(place: Path, *, source: Mapping[str, Any] | None, store: str, broker: 
     files = {
         "hub.yaml": f'city: 基准\nbroker: "{broker}"\n' + (f"stores:\n{stores}" if stores else ""),
         "agencies.yaml": "agencies:\n  - {code: A0030, name: 法制办公室}\n",
-        "catalogue/A0030-F06-01.yaml": _ITEM,
+        "catalogue/A0030-F06-01.yaml": FILES["catalogue/A0030-F06-01.yaml"],
     }
     if source is None:
         read = 'read: {from: it, files: "*.csv", ready: {marker: .ok}, max_size: 100000000000}'
