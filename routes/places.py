@@ -8,7 +8,7 @@ from pathlib import Path
 from config.resolved import HubConfig
 from config.secrets import Secrets
 from connectors.stores import open_store
-from hub.contracts.address import Address, address_of
+from hub.contracts.address import address_of
 from hub.contracts.errors import Misconfigured
 from hub.contracts.keys import KeyRing
 from hub.contracts.store import Store
@@ -62,8 +62,3 @@ def node_of(name: str) -> str:
     if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise Misconfigured("a node's name has letters, digits, '.', '_' and '-', at most 64", hint="such as --node load-2")
     return name
-
-
-def shared_state(target: Target) -> bool:
-    """Whether several processes may work on it."""
-    return isinstance(target, Address)

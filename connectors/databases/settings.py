@@ -180,8 +180,3 @@ class DatabaseRead(EndpointConfig):
         if self.schema_ is not None and self.table is None:
             raise ValueError("schema belongs to table")
         return self
-
-
-def revealed(config: Any) -> str:
-    """The password of a configuration that was filled."""
-    return str(config.password.get_secret_value())
